@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* export.h: the directory shared, as every operation needs it. */
+#ifndef VIRTFS_HELPER_EXPORT_H
+#define VIRTFS_HELPER_EXPORT_H
+
+#include "common/compiler.h"
+
+#include <stdbool.h>
+
+struct export
+{
+	int root;     /* O_PATH; after lockdown_jail() also the process's root */
+	int proc_fds; /* O_PATH of /proc/self/fd, also the working directory: node.c reopens files
+	                 through it */
+	bool readonly;
+	bool has_generations; /* the file system answers FS_IOC_GETVERSION */
+};
+
+#define EXPORT_NONE                        \
+	{                                  \
+		.root = -1, .proc_fds = -1 \
+	}
+
+/**
+ * export_open() - Look path up, once and for all
+ *
+ * The last name of path must be a directory itself, not a symbolic link to one.
+ * Return: 0 or -errno (-ENOTDIR for a symbolic link too).
+ */
+int MUST_CHECK export_open(const char *path, struct export *ret);
+
+/** export_learn() - Find out what the export's file system can do; after the root has its final
+ * descriptor. */
+int MUST_CHECK export_learn(struct export *x);
+
+#endif

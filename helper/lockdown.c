@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "helper/lockdown.h"
+
+#include "common/cleanup.h"
+#include "common/confine.h"
+#include "common/log.h"
+#include "seccomp/load.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+/*
+ * Serving takes a handful. The kernel also holds the number of descriptors in flight of a user
+ * against the sender's limit, and those of all root's processes count there (unix(7),
+ * ETOOMANYREFS).
+ */
+#define MAX_FILES 1024
+
+static const capng_type_t kept_sets = (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED);
+static const unsigned kept_caps[] = {
+    CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETGID, CAP_SETUID,
+};
+
+/* Logs and passes an error on. */
+static int failed(int r, const char *what)
+{
+	log_error("%s: %s", what, errno_name(r));
+	return r;
+}
+
+/* libcap-ng looks at /proc, which is out of reach later: the sets are worked out here and applied
+ * by lockdown_rights. */
+static int choose_capabilities(void)
+{
+	bool have[ARRAY_SIZE(kept_caps)];
+
+	if (capng_get_caps_process() != 0) {
+		log_error("cannot read this process's capabilities");
+		return -EPERM;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(kept_caps); i++)
+		have[i] = capng_have_capability(CAPNG_PERMITTED, kept_caps[i]) == 1;
+	capng_clear(CAPNG_SELECT_ALL);
+	for (size_t i = 0; i < ARRAY_SIZE(kept_caps); i++) {
+		if (!have[i]) {
+			log_warning("CAP_%s is not to be had: some requests will fail with EPERM",
+			            capng_capability_to_name(kept_caps[i]));
+		} else if (capng_update(CAPNG_ADD, kept_sets, kept_caps[i]) != 0) {
+			log_error("cannot choose capabilities");
+			return -EPERM;
+		}
+	}
+	return 0;
+}
+
+int lockdown_start(const struct config *c, const struct export *x)
+{
+	int keep[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, c->fd, c->ready_fd, x->root};
+	int r;
+
+	if (geteuid() != 0) {
+		log_error("must be started as root, or as root of a user namespace (unshare -r): "
+		          "it acts for all "
+		          "the guest's users");
+		return -EPERM;
+	}
+	r = confine_close_others(keep, ARRAY_SIZE(keep));
+	if (r < 0)
+		return failed(r, "cannot close inherited descriptors");
+	(void)umask(0);
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
+		return failed(-errno, "cannot ignore signals");
+	r = confine_drop_groups();
+	if (r == -EPERM)
+		log_warning(
+		    "supplementary groups stay: this user namespace does not allow setgroups");
+	else if (r < 0)
+		return failed(r, "cannot drop supplementary groups");
+	/* Real and saved ids too, so that setfsuid(0) is always the way back. */
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		return failed(-errno, "cannot become root entirely");
+	return choose_capabilities();
+}
+
+/* In our own mount namespace, working directory the export: pivots into a clone of it. */
+static int pivot(bool readonly)
+{
+	struct mount_attr attributes = {
+	    .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+	                (readonly ? (uint64_t)MOUNT_ATTR_RDONLY : 0),
+	};
+	AUTO_CLOSE int tree = -1;
+
+	/* Mounts that the host makes or removes inside the export later show here; none of ours
+	 * shows there. */
+	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+		return -errno;
+	tree = open_tree(AT_FDCWD, ".", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (tree < 0)
+		return -errno;
+	if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof(attributes)) <
+	    0) {
+		/* Linux before 5.12; node.c and the requests' gate hold without it. */
+		if (errno != ENOSYS)
+			return -errno;
+		log_info(
+		    "mount_setattr is not to be had: the export's mount options stay as they are");
+	}
+	if (move_mount(tree, "", AT_FDCWD, ".", MOVE_MOUNT_F_EMPTY_PATH) < 0 || fchdir(tree) < 0)
+		return -errno;
+	/* pivot_root(2), NOTES: the old root is stacked on the new one and taken off at once. */
+	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0)
+		return -errno;
+	return 0;
+}
+
+static int enter_root(bool readonly)
+{
+	int r = confine_unshare();
+
+	if (r == 0)
+		r = pivot(readonly);
+	if (r == 0)
+		return 0;
+	log_warning("no mount namespace of its own (%s): only chroot holds the export",
+	            errno_name(r));
+	return chroot(".") < 0 ? -errno : 0;
+}
+
+int lockdown_jail(struct export *x)
+{
+	AUTO_CLOSE int proc = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct statfs fs;
+	int r;
+
+	if (proc < 0 || fstatfs(proc, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC) {
+		log_error("/proc is not mounted: files cannot be reopened without /proc/self/fd");
+		return -ENOENT;
+	}
+	/* unshare(2) moves the working directory to the new namespace; a descriptor would stay in
+	 * the old one. */
+	if (fchdir(x->root) < 0)
+		return failed(-errno, "cannot enter the export");
+	r = enter_root(x->readonly);
+	if (r < 0)
+		return failed(r, "cannot make the export the root");
+	fd_close(&x->root);
+	if (chdir("/") < 0)
+		return failed(-errno, "cannot enter the new root");
+	x->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (x->root < 0 || fchdir(proc) < 0)
+		return failed(-errno, "cannot open the new root");
+	x->proc_fds = fd_steal(&proc);
+	return 0;
+}
+
+int lockdown_rights(void)
+{
+	int r = confine_limits(MAX_FILES);
+
+	if (r < 0)
+		return failed(r, "cannot lower the resource limits");
+	if (capng_apply(CAPNG_SELECT_BOUNDS) != 0)
+		log_warning("the capability bounding set stays: CAP_SETPCAP is not to be had");
+	if (capng_apply(CAPNG_SELECT_CAPS) != 0 || capng_apply(CAPNG_SELECT_AMBIENT) != 0) {
+		log_error("cannot give capabilities away");
+		return -EPERM;
+	}
+	r = confine_no_new_privs();
+	if (r < 0)
+		return failed(r, "cannot set no_new_privs");
+	r = confine_undumpable();
+	return r < 0 ? failed(r, "cannot become undumpable") : 0;
+}
+
+int lockdown_filter(enum lockdown_stage stage)
+{
+	int r =
+	    seccomp_load(stage == LOCKDOWN_ACCEPT ? SECCOMP_HELPER_ACCEPT : SECCOMP_HELPER_SERVE);
+
+	return r < 0 ? failed(r, "cannot load the system call filter") : 0;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * lockdown.h: how the helper gives its rights away, step by step; main.c calls them in this order.
+ *
+ * Each returns 0, or -errno after it logged what went wrong; the caller exits non-zero then.
+ */
+#ifndef VIRTFS_HELPER_LOCKDOWN_H
+#define VIRTFS_HELPER_LOCKDOWN_H
+
+#include "common/compiler.h"
+#include "helper/config.h"
+#include "helper/export.h"
+
+enum lockdown_stage {
+	LOCKDOWN_ACCEPT, /* waits for its one peer: what serving needs, and accept4 and seccomp */
+	LOCKDOWN_SERVE,
+};
+
+/**
+ * lockdown_start() - Shake off what was inherited
+ * Should:  close every descriptor but the standard streams, the export's and those of the options;
+ * drop supplementary groups; clear the umask; ignore SIGPIPE and SIGXFSZ, which a peer could raise
+ * Mustn't: need /proc, or touch the export
+ * Needs:   root (of some user namespace)
+ */
+int MUST_CHECK lockdown_start(const struct config *c, const struct export *x);
+
+/**
+ * lockdown_jail() - Make the export our only file system
+ * Should:  leave the host's mount, network, IPC and UTS namespaces; make a private clone of the
+ * export's mounts, without set-id, devices and exec (and read-only with --readonly), the root by
+ * pivot_root, with nothing else mounted; keep one O_PATH descriptor of it and one of /proc/self/fd,
+ * which is the working directory too Mustn't: look the export's path up again; run before the
+ * process that will serve was forked (/proc/self) Where the namespaces are not to be had: chroot,
+ * and a line in the log
+ */
+int MUST_CHECK lockdown_jail(struct export *x);
+
+/**
+ * lockdown_rights() - Keep seven capabilities, and no way to get more
+ * Should:  empty the bounding, inheritable and ambient sets, set no_new_privs, be undumpable, lower
+ * the limits Keeps:   CAP_CHOWN (Tsetattr of owners), CAP_DAC_OVERRIDE (the guest's kernel checks
+ * permissions), CAP_FOWNER (chmod, utimes of other owners' files), CAP_FSETID (set-id bits that the
+ * guest's root sets), CAP_MKNOD (devices made by the guest's root), CAP_SETUID and CAP_SETGID
+ * (creating as the guest's user)
+ */
+int MUST_CHECK lockdown_rights(void);
+
+/** lockdown_filter() - Allow only the system calls of seccomp/helper.policy for that stage. */
+int MUST_CHECK lockdown_filter(enum lockdown_stage stage);
+
+#endif

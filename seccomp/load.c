@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "seccomp/load.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "seccomp/helper_filter.h" /* generated */
+
+static const struct sock_fprog filters[] = {
+    [SECCOMP_HELPER_ACCEPT] = {ARRAY_SIZE(helper_accept),
+                               (struct sock_filter *)(uintptr_t)helper_accept},
+    [SECCOMP_HELPER_SERVE] = {ARRAY_SIZE(helper_serve),
+                              (struct sock_filter *)(uintptr_t)helper_serve},
+};
+
+#ifdef SECCOMP_TRAPS
+/* Only write(2) and _exit(2) are used: a filter is on, and this is a signal's handler. */
+static void name_the_call(int number UNUSED, siginfo_t *info, void *context UNUSED)
+{
+	static const char before[] = "seccomp: system call not in the policy: ";
+	const char *name = "(unknown)\n";
+
+	for (size_t i = 0; i < ARRAY_SIZE(syscall_names); i++) {
+		if (syscall_names[i].number == info->si_syscall)
+			name = syscall_names[i].name;
+	}
+	if (write(STDERR_FILENO, before, sizeof(before) - 1) > 0 &&
+	    write(STDERR_FILENO, name, strlen(name)) > 0)
+		_exit(128 + SIGSYS);
+	_exit(128 + SIGSYS);
+}
+
+static int catch_traps(void)
+{
+	struct sigaction action = {.sa_sigaction = name_the_call, .sa_flags = SA_SIGINFO};
+
+	return sigaction(SIGSYS, &action, NULL) < 0 ? -errno : 0;
+}
+#else
+static int catch_traps(void)
+{
+	return 0;
+}
+#endif
+
+int seccomp_load(enum seccomp_filter which)
+{
+	static bool caught;
+
+	if (!caught) {
+		int r = catch_traps();
+
+		if (r < 0)
+			return r;
+		caught = true;
+	}
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filters[which]) < 0 ? -errno : 0;
+}

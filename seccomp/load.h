@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * load.h: puts a system call filter on. Included by the lockdown.c files only.
+ *
+ * The filters are compiled from *.policy when the program is built. What a filter does with other
+ * calls is chosen there too (meson option seccomp_mode): kill ends the process, log lets them
+ * through and has the kernel log them, trap ends the process after naming the call on standard
+ * error.
+ */
+#ifndef VIRTFS_SECCOMP_LOAD_H
+#define VIRTFS_SECCOMP_LOAD_H
+
+#include "common/compiler.h"
+
+enum seccomp_filter {
+	SECCOMP_HELPER_ACCEPT,
+	SECCOMP_HELPER_SERVE,
+};
+
+/**
+ * seccomp_load() - Put a filter on this thread and those it starts; it can never be taken off, only
+ * narrowed
+ *
+ * no_new_privs must be set. Return: 0 or -errno.
+ */
+int MUST_CHECK seccomp_load(enum seccomp_filter which);
+
+#endif
