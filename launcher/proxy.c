@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * proxy.c: `virtfs proxy DIR -- COMMAND`, for QEMU up to 9.1.
+ *
+ * Makes a socketpair, gives one end to virtfs-proxy-helper and the other to COMMAND, and ends both
+ * when either ends.
+ */
+#include "launcher/commands.h"
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/options.h"
+#include "common/usock.h"
+#include "launcher/programs.h"
+#include "launcher/spawn.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define GRACE_MS 5000
+
+enum { OPT_HELPER, OPT_READONLY, OPT_NAME, OPT_LOG_LEVEL, OPT_HELP };
+
+static const struct option_row rows[] = {
+    [OPT_HELPER] = {"helper", 0, "PATH",
+                    "the helper to start (default: virtfs-proxy-helper of this build)"},
+    [OPT_READONLY] = {"readonly", 0, NULL, "have the helper refuse every change"},
+    [OPT_NAME] = {"name", 0, "NAME",
+                  "what stands for the descriptor in COMMAND: {NAME} (default: fd)"},
+    [OPT_LOG_LEVEL] = {"log-level", 0, "LEVEL", "of the helper: error, warning, info or debug"},
+    [OPT_HELP] = {"help", 'h', NULL, "print this"},
+};
+
+struct proxy {
+	const char *helper;
+	const char *name;
+	const char *log_level;
+	bool readonly;
+	const char *dir;
+	char **command;
+};
+
+static void print_help(void)
+{
+	(void)printf("Usage: virtfs proxy [options] DIR -- COMMAND [ARGUMENT...]\n"
+	             "Runs COMMAND beside a helper that serves DIR; {fd} in its arguments becomes "
+	             "the number of the\n"
+	             "socket to the helper: -fsdev proxy,id=share,sock_fd={fd}\n\n");
+	options_help(rows, ARRAY_SIZE(rows));
+}
+
+/* Return: -1 to go on, or the exit status. */
+static int parse(int argc, char **argv, struct proxy *p)
+{
+	const char *value;
+	int option;
+
+	while ((option = options_next(rows, ARRAY_SIZE(rows), argc, argv, &value)) != OPTIONS_END) {
+		switch (option) {
+		case OPT_HELPER:
+			p->helper = value;
+			break;
+		case OPT_READONLY:
+			p->readonly = true;
+			break;
+		case OPT_NAME:
+			p->name = value;
+			break;
+		case OPT_LOG_LEVEL:
+			p->log_level = value;
+			break;
+		case OPT_HELP:
+			print_help();
+			return EXIT_SUCCESS;
+		default:
+			return EXIT_FAILURE;
+		}
+	}
+	if (optind + 2 >= argc || strcmp(argv[optind + 1], "--") != 0) {
+		log_error("must be: virtfs proxy [options] DIR -- COMMAND [ARGUMENT...]");
+		return EXIT_FAILURE;
+	}
+	p->dir = argv[optind];
+	p->command = &argv[optind + 2];
+	return -1;
+}
+
+/* text with every {name} replaced by number; the caller frees it. NULL when out of memory. */
+static char *fill_in(const char *text, const char *name, int number)
+{
+	char mark[64], digits[16], *result = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&result, &size);
+
+	if (!out)
+		return NULL;
+	(void)snprintf(mark, sizeof(mark), "{%s}", name);
+	(void)snprintf(digits, sizeof(digits), "%d", number);
+	for (const char *found; (found = strstr(text, mark)); text = found + strlen(mark)) {
+		(void)fwrite(text, 1, (size_t)(found - text), out);
+		(void)fputs(digits, out);
+	}
+	(void)fputs(text, out);
+	if (fclose(out) != 0) {
+		free(result);
+		return NULL;
+	}
+	return result;
+}
+
+static int start_helper(const struct proxy *p, int sock, pid_t *ret_pid)
+{
+	AUTO_FREE char *found = p->helper ? NULL : program_find("helper", "virtfs-proxy-helper");
+	const char *helper = p->helper ? p->helper : found;
+	char number[16];
+	const char *argv[12] = {helper, "-n", "-p", p->dir, "-f", number};
+	size_t n = 6;
+	int r;
+
+	(void)snprintf(number, sizeof(number), "%d", sock);
+	if (p->readonly)
+		argv[n++] = "--readonly";
+	if (p->log_level) {
+		argv[n++] = "--log-level";
+		argv[n++] = p->log_level;
+	}
+	r = helper ? spawn_start(
+	                 &(struct spawn){
+	                     .argv = argv, .fds = &sock, .fd_count = 1, .own_session = true},
+	                 ret_pid)
+	           : -1;
+	if (r < 0)
+		log_error("cannot start %s: %s", helper ? helper : "the helper", errno_name(r));
+	return r;
+}
+
+static int start_command(const struct proxy *p, int sock, pid_t *ret_pid)
+{
+	size_t count = 0;
+	char **argv;
+	int r = -1;
+
+	while (p->command[count])
+		count++;
+	argv = calloc(count + 1, sizeof(*argv));
+	if (!argv)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		argv[i] = fill_in(p->command[i], p->name, sock);
+		if (!argv[i])
+			goto out;
+	}
+	/* An outer `virtfs proxy` may have left a socket for the command: what is not ours passes
+	 * on. */
+	r = spawn_start(&(struct spawn){.argv = (const char *const *)argv,
+	                                .fds = &sock,
+	                                .fd_count = 1,
+	                                .keep_inherited = true},
+	                ret_pid);
+	if (r < 0)
+		log_error("cannot start %s: %s", argv[0], errno_name(r));
+out:
+	for (size_t i = 0; i < count; i++)
+		free(argv[i]);
+	free(argv);
+	return r;
+}
+
+/* Sees both through to their ends. Return: the exit status. */
+static int supervise(pid_t helper, pid_t command)
+{
+	bool helper_runs = true;
+
+	for (;;) {
+		int got = spawn_wait(-1), status = 0;
+
+		if (got != SIGCHLD) {
+			(void)kill(command, got);
+			continue;
+		}
+		if (spawn_reaped(command, &status)) {
+			/* The helper sees the end of its connection and ends by itself. */
+			if (helper_runs)
+				(void)spawn_stop(helper, false, GRACE_MS);
+			return status;
+		}
+		if (!helper_runs || !spawn_reaped(helper, &status))
+			continue;
+		helper_runs = false;
+		/* 0: the command closed its end, and may have more to do. */
+		if (status != 0) {
+			log_error("the helper ended with status %d before the command", status);
+			(void)spawn_stop(command, true, GRACE_MS);
+			return status;
+		}
+	}
+}
+
+int command_proxy(int argc, char **argv)
+{
+	struct proxy p = {.name = "fd"};
+	int status = parse(argc, argv, &p), pair[2];
+	pid_t helper = -1, command = -1;
+
+	if (status >= 0)
+		return status;
+	if (spawn_block_signals() < 0 || usock_pair(SOCK_STREAM, pair) < 0) {
+		log_error("cannot make a socketpair");
+		return EXIT_FAILURE;
+	}
+	if (start_helper(&p, pair[0], &helper) < 0)
+		return EXIT_FAILURE;
+	fd_close(&pair[0]);
+	if (start_command(&p, pair[1], &command) < 0) {
+		fd_close(&pair[1]);
+		(void)spawn_stop(helper, true, GRACE_MS);
+		return 127;
+	}
+	fd_close(&pair[1]);
+	return supervise(helper, command);
+}
