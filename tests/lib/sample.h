@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * sample.h: values for every field type of the message tables, from a seed, and their comparison.
+ *
+ * With them one line of a table is a round-trip test, a truncation test and a fuzz seed.
+ */
+#ifndef VIRTFS_TESTS_LIB_SAMPLE_H
+#define VIRTFS_TESTS_LIB_SAMPLE_H
+
+#include "wire/types.h"
+
+#include <stdbool.h>
+
+/** struct sample - a stream of values; bytes of strings are kept in it */
+struct sample {
+	uint64_t state;
+	size_t used;
+	uint8_t bytes[32768];
+};
+
+void sample_init(struct sample *s, uint64_t seed);
+uint64_t sample_u64(struct sample *s);
+
+#define SAMPLE_TYPE(T)                                  \
+	void sample_##T(struct sample *s, WT_C_##T *v); \
+	bool same_##T(const WT_C_##T *a, const WT_C_##T *b);
+
+SAMPLE_TYPE(h32)
+SAMPLE_TYPE(h64)
+SAMPLE_TYPE(hpath)
+SAMPLE_TYPE(htarget)
+SAMPLE_TYPE(hxname)
+SAMPLE_TYPE(hblob)
+
+#endif
