@@ -200,8 +200,10 @@ int legacy_serve(int sock, const struct export *x)
 		}
 		conn->have += (size_t)n;
 		r = answer_all(conn);
-		if (r == -EPIPE || r == -ECONNRESET)
+		if (r == -EPIPE || r == -ECONNRESET) {
+			conn->have = 0; /* nobody is left to answer */
 			break;
+		}
 		if (r < 0) {
 			if (r != -EPROTO)
 				log_error("cannot reply: %s", errno_name(r));

@@ -35,8 +35,10 @@ static int failed(int r, const char *what)
 	return r;
 }
 
-/* libcap-ng looks at /proc, which is out of reach later: the sets are worked out here and applied
- * by lockdown_rights. */
+/*
+ * libcap-ng looks at /proc, which is out of reach later, and keeps the process's number, which a
+ * fork changes: the sets are worked out here, between the two, and applied by lockdown_rights().
+ */
 static int choose_capabilities(void)
 {
 	bool have[ARRAY_SIZE(kept_caps)];
@@ -86,7 +88,7 @@ int lockdown_start(const struct config *c, const struct export *x)
 	/* Real and saved ids too, so that setfsuid(0) is always the way back. */
 	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
 		return failed(-errno, "cannot become root entirely");
-	return choose_capabilities();
+	return 0;
 }
 
 /* In our own mount namespace, working directory the export: pivots into a clone of it. */
@@ -144,6 +146,9 @@ int lockdown_jail(struct export *x)
 		log_error("/proc is not mounted: files cannot be reopened without /proc/self/fd");
 		return -ENOENT;
 	}
+	r = choose_capabilities();
+	if (r < 0)
+		return r;
 	/* unshare(2) moves the working directory to the new namespace; a descriptor would stay in
 	 * the old one. */
 	if (fchdir(x->root) < 0)
