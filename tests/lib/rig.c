@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/lib/rig.h"
+
+#include "common/cleanup.h"
+#include "common/usock.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define ARGS_MAX 32
+
+void rig_dirs(struct rig *r)
+{
+	const char *tmp = getenv("TMPDIR");
+	char canary[100];
+	int fd;
+
+	*r = (struct rig){.helper = -1, .sock = -1, .err = -1};
+	(void)umask(022);
+	(void)snprintf(r->dir, sizeof(r->dir), "%s/virtfs.XXXXXX", tmp ? tmp : "/tmp");
+	cr_assert_not_null(mkdtemp(r->dir));
+	(void)snprintf(r->export, sizeof(r->export), "%s/export", r->dir);
+	(void)snprintf(r->outside, sizeof(r->outside), "%s/outside", r->dir);
+	cr_assert_eq(mkdir(r->export, 0755), 0);
+	cr_assert_eq(mkdir(r->outside, 0755), 0);
+	(void)snprintf(canary, sizeof(canary), "%s/canary", r->outside);
+	fd = open(canary, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(write(fd, "canary", 6), 6);
+	(void)close(fd);
+}
+
+pid_t rig_spawn(struct rig *r, const char *const *args, int pass_fd)
+{
+	const char *argv[ARGS_MAX] = {getenv("VIRTFS_HELPER")};
+	size_t n = 1;
+	pid_t pid;
+
+	cr_assert_not_null(argv[0], "VIRTFS_HELPER must name the program under test");
+	for (; args[n - 1]; n++) {
+		cr_assert_lt(n, ARGS_MAX - 1);
+		argv[n] = args[n - 1];
+	}
+	if (r->err < 0)
+		r->err = memfd_create("stderr", MFD_CLOEXEC);
+	cr_assert_geq(r->err, 0);
+	pid = fork();
+	cr_assert_geq(pid, 0);
+	if (pid == 0) {
+		static const gid_t groups[] = {4, 27};
+
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)setgroups(ARRAY_SIZE(groups), groups); /* for the helper to drop */
+		(void)dup2(r->err, STDERR_FILENO);
+		if (pass_fd >= 0)
+			(void)fcntl(pass_fd, F_SETFD, 0);
+		(void)execv(argv[0], (char *const *)(uintptr_t)argv);
+		_exit(127);
+	}
+	return pid;
+}
+
+void rig_start(struct rig *r, const char *const *more)
+{
+	const char *args[ARGS_MAX] = {"-n", "-p", NULL, "-f", NULL};
+	char number[12];
+	int pair[2];
+
+	rig_dirs(r);
+	args[2] = r->export;
+	args[4] = number;
+	for (size_t n = 0; more && more[n]; n++) {
+		cr_assert_lt(n + 6, ARGS_MAX);
+		args[5 + n] = more[n];
+	}
+	cr_assert_eq(usock_pair(SOCK_STREAM, pair), 0);
+	(void)snprintf(number, sizeof(number), "%d", pair[1]);
+	r->helper = rig_spawn(r, args, pair[1]);
+	fd_close(&pair[1]);
+	r->sock = pair[0];
+}
+
+int rig_exit_status(pid_t pid)
+{
+	int status = 0;
+
+	for (int i = 0; i < 1000; i++) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	}
+	(void)kill(pid, SIGKILL);
+	cr_assert_fail("the process does not end");
+	return -1;
+}
+
+static int remove_one(const char *path, const struct stat *st UNUSED, int type UNUSED,
+                      struct FTW *ftw UNUSED)
+{
+	return remove(path);
+}
+
+int rig_end(struct rig *r)
+{
+	int status = 0;
+
+	fd_close(&r->sock);
+	if (r->helper > 0)
+		status = rig_exit_status(r->helper);
+	(void)nftw(r->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	fd_close(&r->err);
+	return status;
+}
+
+const char *rig_log(struct rig *r)
+{
+	ssize_t n = pread(r->err, r->log, sizeof(r->log) - 1, 0);
+
+	r->log[n > 0 ? n : 0] = '\0';
+	return r->log;
+}
+
+const char *rig_path(const struct rig *r, const char *name)
+{
+	static char paths[4][1024];
+	static unsigned next;
+	char *path = paths[next++ % 4];
+
+	(void)snprintf(path, sizeof(paths[0]), "%s/%s", r->export, name);
+	return path;
+}
+
+void rig_write(const struct rig *r, const char *name, const char *text)
+{
+	FILE *f = fopen(rig_path(r, name), "we");
+
+	cr_assert_not_null(f, "%s: %s", name, strerror(errno));
+	(void)fputs(text, f);
+	cr_assert_eq(fclose(f), 0);
+}
+
+const char *rig_read(const struct rig *r, const char *name)
+{
+	static char text[4096];
+	FILE *f = fopen(rig_path(r, name), "re");
+
+	cr_assert_not_null(f, "%s: %s", name, strerror(errno));
+	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	(void)fclose(f);
+	return text;
+}
+
+const char *rig_proc(const struct rig *r, const char *key)
+{
+	static char line[256];
+	char path[64];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)r->helper);
+	f = fopen(path, "re");
+	cr_assert_not_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		size_t size = strlen(key);
+
+		if (strncmp(line, key, size) == 0 && line[size] == ':') {
+			char *value = line + size + 1;
+
+			value += strspn(value, " \t");
+			value[strcspn(value, "\n")] = '\0';
+			(void)fclose(f);
+			return value;
+		}
+	}
+	(void)fclose(f);
+	return "";
+}
+
+bool is_sanitized(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+	return true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+	return true;
+#else
+	return false;
+#endif
+#else
+	return false;
+#endif
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * rig.h: a helper as users start it, on a fresh directory, with a peer's end of its socket in the
+ * test's hand.
+ *
+ * Every function fails the test (cr_assert) where it cannot do its work. The helper is
+ * $VIRTFS_HELPER.
+ */
+#ifndef VIRTFS_TESTS_LIB_RIG_H
+#define VIRTFS_TESTS_LIB_RIG_H
+
+#include "common/compiler.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct rig {
+	char dir[64];     /* the test's own; removed at the end */
+	char export[80];  /* dir/export: what the helper serves */
+	char outside[80]; /* dir/outside: what nobody may reach; holds the file "canary" */
+	pid_t helper;
+	int sock; /* the peer's end; -1 when closed */
+	int err;  /* a file with what the helper wrote to standard error */
+	char log[65536];
+};
+
+/** rig_dirs() - Make the directories alone. */
+void rig_dirs(struct rig *r);
+
+/** rig_start() - Make them and start `virtfs-proxy-helper -n -p EXPORT -f N` with more arguments,
+ * NULL at the end. */
+void rig_start(struct rig *r, const char *const *more);
+
+/** rig_spawn() - Run the helper with just these arguments; pass_fd (or -1) stays open for it. */
+pid_t rig_spawn(struct rig *r, const char *const *args, int pass_fd);
+
+/** rig_exit_status() - Wait for a process, at most 10 s. Return: its exit status, or 128 + the
+ * signal. */
+int rig_exit_status(pid_t pid);
+
+/** rig_end() - Close the socket, wait for the helper and remove the directories. Return: the
+ * helper's exit status. */
+int rig_end(struct rig *r);
+
+/** rig_log() - What the helper wrote to standard error so far. */
+const char *rig_log(struct rig *r);
+
+/** rig_path() - A path in the export, as the host sees it; valid until the fourth call from now. */
+const char *rig_path(const struct rig *r, const char *name);
+
+/** rig_write() / rig_read() - Make a file of the export with that text; read one (cut at 4095
+ * bytes). */
+void rig_write(const struct rig *r, const char *name, const char *text);
+const char *rig_read(const struct rig *r, const char *name);
+
+/** rig_proc() - The value of a line of the helper's /proc/PID/status, without the spaces before it.
+ */
+const char *rig_proc(const struct rig *r, const char *key);
+
+bool is_sanitized(void);
+
+#endif
