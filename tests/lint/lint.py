@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""lint.py BUILD: the rules of the house, as TAP.
+
+Layers and single owners (DESIGN in docs/architecture.md), headers that compile alone, SPDX lines, the seccomp policies
+against the functions they name, options against the manual pages, and the tools clang-format and shellcheck.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.abspath(sys.argv[1])
+
+# What a folder may include besides itself.
+LAYERS = {
+    'common': [],
+    'wire': ['common'],
+    'helper': ['common', 'wire', 'seccomp'],
+    'seccomp': ['common'],
+    'launcher': ['common', 'wire'],
+}
+LGPL = ['common', 'wire']
+
+# What only one file may use: pattern, files, and where it is looked for.
+OWNERS = [
+    (r'\b(recvmsg|sendmsg|recvmmsg|sendmmsg|SCM_RIGHTS)\b', ['common/usock.c'], None),
+    (r'\b(SYS_openat2|openat2\()', ['helper/node.c'], None),
+    (r'\bopenat\(', ['helper/node.c'], 'helper'),
+    (r'\b(SYS_)?(setfsuid|setfsgid|capset)\b', ['helper/cred.c'], None),
+    (r'proc/self/fd', ['helper/lockdown.c'], None),
+    (r'\b(l|f)?(get|set|list|remove)xattr\(', ['helper/node.c'], None),
+    (r'#include "seccomp/load.h"', ['helper/lockdown.c', 'seccomp/load.c'], None),
+    (r'liburing\.h', [], None),
+    (r'\b(fork|execve|execvp|execv)\(', ['helper/daemon.c', 'launcher/spawn.c'], None),
+]
+LINES_MAX = 800
+
+count = failed = skipped = 0
+
+
+def report(name, problems, skip=None):
+    """Prints one TAP line and what is wrong."""
+    global count, failed, skipped
+    count += 1
+    if skip:
+        skipped += 1
+        print(f'ok {count} - {name} # SKIP {skip}')
+        return
+    failed += bool(problems)
+    print(f'{"not ok" if problems else "ok"} {count} - {name}')
+    for p in problems:
+        print(f'# {p}')
+
+
+def tracked(*suffixes):
+    """Files of the tree, by git where there is one."""
+    try:
+        out = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard'], cwd=ROOT, capture_output=True, text=True,
+                             check=True).stdout.split('\n')
+    except (OSError, subprocess.CalledProcessError):
+        out = [os.path.relpath(os.path.join(d, f), ROOT) for d, _, fs in os.walk(ROOT) for f in fs]
+    return sorted(f for f in out if f and (not suffixes or f.endswith(suffixes)) and os.path.isfile(os.path.join(ROOT, f)))
+
+
+def text(path):
+    """The text of a file of the tree."""
+    with open(os.path.join(ROOT, path), encoding='utf-8') as f:
+        return f.read()
+
+
+def without_comments(code):
+    """Code with its comments blanked, its strings kept, and its lines where they were."""
+    def blank(match):
+        return match.group(0) if match.group(0)[0] == '"' else re.sub(r'[^\n]', ' ', match.group(0))
+    return re.sub(r'"(?:\\.|[^"\\\n])*"|/\*.*?\*/|//[^\n]*', blank, code, flags=re.S)
+
+
+def check_layers(sources):
+    problems = []
+    for path in sources:
+        folder = path.split('/')[0]
+        if folder not in LAYERS:
+            continue
+        for line, included in re.findall(r'^(#include "([^"]+)")', text(path), flags=re.M):
+            other = included.split('/')[0]
+            if other != folder and other not in LAYERS[folder]:
+                problems.append(f'{path}: {line}: {folder}/ may include {", ".join(LAYERS[folder]) or "nothing"}')
+    report('each folder includes only what its layer may', problems)
+
+
+def check_owners(sources):
+    problems = []
+    for pattern, owners, folder in OWNERS:
+        used = False
+        for path in sources:
+            if path.split('/')[0] not in LAYERS or (folder and not path.startswith(folder + '/')):
+                continue
+            if not re.search(pattern, without_comments(text(path))):
+                continue
+            used = True
+            if path not in owners:
+                problems.append(f'{path} uses {pattern}, which belongs to {", ".join(owners) or "nobody"}')
+        if owners and not used:
+            problems.append(f'{pattern}: no file uses it; take the rule out')
+    report('each dangerous thing has one owner', problems)
+
+
+def check_heads(files):
+    problems = []
+    for path in files:
+        if not path.endswith(('.c', '.h', '.def', '.py', '.sh', '.policy', 'meson.build', 'meson_options.txt', '.pod')):
+            continue
+        want = 'LGPL-2.1-or-later' if path.split('/')[0] in LGPL else 'GPL-2.0-or-later'
+        head = '\n'.join(text(path).split('\n')[:4])
+        if f'SPDX-License-Identifier: {want}\n' not in head.replace(' */', '\n') + '\n':
+            problems.append(f'{path}: no line SPDX-License-Identifier: {want}')
+    report('each file names its licence', problems)
+
+
+def check_sizes(sources):
+    report(f'no file has more than {LINES_MAX} lines',
+           [p for p in sources if text(p).count('\n') > LINES_MAX])
+
+
+def check_headers(sources):
+    problems = []
+    compiler = os.environ.get('CC', 'cc').split()
+    flags = ['-std=gnu17', '-D_GNU_SOURCE', '-DVIRTFS_VERSION=""', '-I', ROOT, '-Wall', '-Wextra', '-Werror', '-fsyntax-only', '-x', 'c', '-']
+    for path in sources:
+        if not path.endswith('.h') or re.search(r'wire/expand_\w+\.h$', path):
+            continue
+        got = subprocess.run(compiler + flags, input=f'#include "{path}"\n#include "{path}"\n', text=True, capture_output=True)
+        if got.returncode:
+            problems.append(f'{path}: {got.stderr.splitlines()[0]}')
+    report('each header compiles alone, and twice', problems)
+
+
+def check_policies():
+    problems = []
+    for path in tracked('.policy'):
+        for number, line in enumerate(text(path).split('\n'), 1):
+            where = re.search(r'(\S+/\S+\.(?:c|md)):(\w+)', line)
+            if line.startswith('#') or not where:
+                continue
+            name = where.group(1)
+            if not os.path.isfile(os.path.join(ROOT, name)) or not re.search(rf'\b{where.group(2)}\b', text(name)):
+                problems.append(f'{path}:{number}: {name} has no {where.group(2)}')
+    report('each allowed system call names a function that exists', problems)
+
+
+def check_manual():
+    """Every option that --help shows is an =item of the manual page, and the other way round."""
+    problems = []
+    pages = {'virtfs-proxy-helper': ('helper/virtfs-proxy-helper', [[]], 'docs/man/virtfs-proxy-helper.8.pod'),
+             'virtfs': ('launcher/virtfs', [['proxy']], 'docs/man/virtfs.1.pod')}
+    for name, (program, commands, page) in pages.items():
+        shown = set()
+        for command in commands:
+            out = subprocess.run([os.path.join(BUILD, program)] + command + ['--help'], capture_output=True, text=True)
+            if out.returncode:
+                problems.append(f'{name} --help exits with {out.returncode}')
+            shown |= set(re.findall(r'^\s+(?:-\w, )?(--[a-z-]+)', out.stdout, flags=re.M))
+        told = set(re.findall(r'B<(--[a-z-]+)', ''.join(re.findall(r'^=item .*$', text(page), flags=re.M))))
+        problems += [f'{page}: {o} is not told of' for o in sorted(shown - told)]
+        problems += [f'{page}: {o} is no option' for o in sorted(told - shown)]
+    report('each option stands in the manual page', problems)
+
+
+def check_tool(name, command, files, skip_rc=None):
+    if not shutil.which(command[0]):
+        report(name, [], skip=f'{command[0]} is not installed')
+        return
+    got = subprocess.run(command + files, cwd=ROOT, capture_output=True, text=True)
+    report(name, (got.stdout + got.stderr).split('\n')[:40] if got.returncode else [])
+
+
+def check_links(files):
+    """Relative links of the documentation lead to files."""
+    problems = []
+    for path in files:
+        if path.endswith('.md'):
+            for link in re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', text(path)):
+                if '://' not in link and not os.path.exists(os.path.join(ROOT, os.path.dirname(path), link)):
+                    problems.append(f'{path}: {link} does not exist')
+    report('links in the documentation lead somewhere', problems)
+
+
+def main():
+    files = tracked()
+    sources = [f for f in files if f.endswith(('.c', '.h'))]
+    scripts = [f for f in files if not f.endswith('.c') and os.path.getsize(os.path.join(ROOT, f)) < 200000 and
+               f.split('/')[-1] not in ('COPYING', 'COPYING.LIB') and 'corpus/' not in f and
+               re.match(r'#!.*\b(ba|da)?sh\b', text(f).split('\n', 1)[0])]
+    check_layers(sources)
+    check_owners(sources)
+    check_heads([f for f in files if 'corpus/' not in f])
+    check_sizes(sources)
+    check_headers(sources)
+    check_policies()
+    check_manual()
+    check_links(files)
+    check_tool('clang-format has nothing to change', ['clang-format', '--dry-run', '-Werror'],
+               [f for f in sources])
+    check_tool('shellcheck has nothing to say', ['shellcheck', '-x'], scripts)
+    print(f'1..{count}')
+    return bool(failed)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
