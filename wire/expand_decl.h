@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* expand_decl.h: declarations out of a message table; see table.h. Included once by each protocol's
- * header. */
-
-#define WT_PASTE_(a, b) a##_##b
-#define WT_PASTE(a, b)  WT_PASTE_(a, b)
-#define WT_ID(name)     WT_PASTE(WT_NS, name)
-#define WT_ENUM(NAME)   WT_PASTE(WT_NS_UPPER, NAME)
+ * header, which defines WT_NS, WT_NS_UPPER and WT_DEF before; they are undefined after. */
 
 enum WT_ID(type) {
 #define F(type, member)
@@ -50,3 +45,7 @@ enum {
 };
 
 extern const struct wt_msg WT_ID(table)[WT_ID(table_count)];
+
+#undef WT_NS_UPPER
+#undef WT_NS
+#undef WT_DEF

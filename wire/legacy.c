@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "wire/legacy.h"
 
+#define WT_NS  legacy
+#define WT_DEF "wire/legacy.def"
 #include "wire/expand_code.h"
 
 bool legacy_header_get(struct rd *r, struct legacy_header *h)

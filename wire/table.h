@@ -25,6 +25,11 @@
 
 #include "wire/types.h"
 
+#define WT_PASTE_(a, b) a##_##b
+#define WT_PASTE(a, b)  WT_PASTE_(a, b)
+#define WT_ID(name)     WT_PASTE(WT_NS, name)
+#define WT_ENUM(NAME)   WT_PASTE(WT_NS_UPPER, NAME)
+
 /** struct wt_side - one direction of a message, for code that treats all messages alike */
 struct wt_side {
 	size_t size; /* of the struct */

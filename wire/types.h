@@ -55,6 +55,82 @@ bool MUST_CHECK wt_str_copy(const struct wt_str *s, char *buffer, size_t size);
 #define WT_TARGET_MAX 4095
 #define WT_XNAME_MAX  255
 
+/* ---- little-endian formats: 9P2000.L and the native RPC ---- */
+
+#define WT_C_u8  uint8_t
+#define WT_C_u16 uint16_t
+#define WT_C_u32 uint32_t
+#define WT_C_u64 uint64_t
+
+/* A 9P string, len[2] and bytes. Any bytes but NUL: what a name may be is for the operation to say,
+ * with its errno. */
+#define WT_C_str struct wt_str
+
+/* The names of a Twalk: count[2] and as many strings. */
+#define WT_NAMES_MAX 16 /* MAXWELEM of 9P2000 */
+struct wt_names {
+	uint16_t count;
+	struct wt_str name[WT_NAMES_MAX];
+};
+#define WT_C_names struct wt_names
+
+/* What identifies a file: type[1] version[4] path[8]. */
+struct wt_qid {
+	uint8_t type;
+	uint32_t version;
+	uint64_t path;
+};
+#define WT_C_qid struct wt_qid
+
+struct wt_qids {
+	uint16_t count;
+	struct wt_qid qid[WT_NAMES_MAX];
+};
+#define WT_C_qids struct wt_qids
+
+/* count[4] and as many bytes: data of reads and writes, directory entries, values. */
+#define WT_C_data struct wt_str
+
+/* One name in a directory: 1 to WT_NAME_MAX bytes, no NUL, no '/', neither "." nor "..". */
+#define WT_C_name   struct wt_str
+#define WT_NAME_MAX 255
+
+/* The names of a walk: each as above. */
+#define WT_C_path struct wt_names
+
+/* As htarget and hxname, without a NUL. */
+#define WT_C_target struct wt_str
+#define WT_C_xname  struct wt_str
+
+/* A file as the helper tells of it. Times are of CLOCK_REALTIME; btime_sec and btime_nsec are 0
+ * where unknown. */
+struct wt_time {
+	int64_t sec;
+	uint32_t nsec;
+};
+struct wt_attr {
+	uint64_t dev, ino;
+	uint32_t mode, uid, gid, blksize;
+	uint64_t nlink, rdev, size, blocks;
+	struct wt_time atime, mtime, ctime, btime;
+};
+#define WT_C_time struct wt_time
+#define WT_C_attr struct wt_attr
+
+struct wt_attrs {
+	uint16_t count;
+	struct wt_attr attr[WT_NAMES_MAX];
+};
+#define WT_C_attrs struct wt_attrs
+
+/* Numbers of nodes, count[2] and as many. */
+#define WT_NIDS_MAX 512
+struct wt_nids {
+	uint16_t count;
+	uint64_t nid[WT_NIDS_MAX];
+};
+#define WT_C_nids struct wt_nids
+
 #define WT_TYPE(T)                                          \
 	void wt_##T##_get(struct rd *r, WT_C_##T *v);       \
 	void wt_##T##_put(struct wr *w, const WT_C_##T *v); \
@@ -66,5 +142,25 @@ WT_TYPE(hpath)
 WT_TYPE(htarget)
 WT_TYPE(hxname)
 WT_TYPE(hblob)
+WT_TYPE(u8)
+WT_TYPE(u16)
+WT_TYPE(u32)
+WT_TYPE(u64)
+WT_TYPE(str)
+WT_TYPE(names)
+WT_TYPE(qid)
+WT_TYPE(qids)
+WT_TYPE(data)
+WT_TYPE(name)
+WT_TYPE(path)
+WT_TYPE(target)
+WT_TYPE(xname)
+WT_TYPE(time)
+WT_TYPE(attr)
+WT_TYPE(attrs)
+WT_TYPE(nids)
+
+/** wt_name_ok() - Whether s is one name in a directory, as the type name wants it. */
+bool MUST_CHECK wt_name_ok(const struct wt_str *s);
 
 #endif

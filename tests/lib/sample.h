@@ -15,11 +15,11 @@
 struct sample {
 	uint64_t state;
 	size_t used;
-	uint8_t bytes[32768];
+	uint8_t bytes[262144];
 };
 
 void sample_init(struct sample *s, uint64_t seed);
-uint64_t sample_u64(struct sample *s);
+uint64_t sample_next(struct sample *s);
 
 #define SAMPLE_TYPE(T)                                  \
 	void sample_##T(struct sample *s, WT_C_##T *v); \
@@ -31,5 +31,22 @@ SAMPLE_TYPE(hpath)
 SAMPLE_TYPE(htarget)
 SAMPLE_TYPE(hxname)
 SAMPLE_TYPE(hblob)
+SAMPLE_TYPE(u8)
+SAMPLE_TYPE(u16)
+SAMPLE_TYPE(u32)
+SAMPLE_TYPE(u64)
+SAMPLE_TYPE(str)
+SAMPLE_TYPE(names)
+SAMPLE_TYPE(qid)
+SAMPLE_TYPE(qids)
+SAMPLE_TYPE(data)
+SAMPLE_TYPE(name)
+SAMPLE_TYPE(path)
+SAMPLE_TYPE(target)
+SAMPLE_TYPE(xname)
+SAMPLE_TYPE(time)
+SAMPLE_TYPE(attr)
+SAMPLE_TYPE(attrs)
+SAMPLE_TYPE(nids)
 
 #endif

@@ -18,9 +18,9 @@ struct table_row {
 	struct table_side req, rep;
 };
 
-extern const struct table_row table_rows[];
+extern struct table_row table_rows[];
 extern const size_t table_row_count;
 
-#define TABLE_STRUCT_MAX 4096 /* no message's struct is larger */
+#define TABLE_STRUCT_MAX 8192 /* no message's struct is larger */
 
 #endif
