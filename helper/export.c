@@ -27,9 +27,13 @@ int export_learn(struct export *x)
 	case BTRFS_SUPER_MAGIC:
 	case XFS_SUPER_MAGIC:
 		x->has_generations = true;
+		x->is_local = true;
+		break;
+	case TMPFS_MAGIC:
+		x->is_local = true;
 		break;
 	default:
-		x->has_generations = false;
+		break;
 	}
 	return 0;
 }

@@ -21,11 +21,14 @@
  * against the sender's limit, and those of all root's processes count there (unix(7),
  * ETOOMANYREFS).
  */
-#define MAX_FILES 1024
+#define MAX_FILES        1024
+#define MAX_FILES_NATIVE 65536 /* nodes are descriptors as long as there are any */
 
 static const capng_type_t kept_sets = (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED);
 static const unsigned kept_caps[] = {
-    CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETGID, CAP_SETUID,
+    CAP_DAC_READ_SEARCH, /* native only: the first */
+    CAP_CHOWN,           CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID,
+    CAP_MKNOD,           CAP_SETGID,       CAP_SETUID,
 };
 
 /* Logs and passes an error on. */
@@ -39,7 +42,7 @@ static int failed(int r, const char *what)
  * libcap-ng looks at /proc, which is out of reach later, and keeps the process's number, which a
  * fork changes: the sets are worked out here, between the two, and applied by lockdown_rights().
  */
-static int choose_capabilities(void)
+static int choose_capabilities(bool native)
 {
 	bool have[ARRAY_SIZE(kept_caps)];
 
@@ -50,7 +53,7 @@ static int choose_capabilities(void)
 	for (size_t i = 0; i < ARRAY_SIZE(kept_caps); i++)
 		have[i] = capng_have_capability(CAPNG_PERMITTED, kept_caps[i]) == 1;
 	capng_clear(CAPNG_SELECT_ALL);
-	for (size_t i = 0; i < ARRAY_SIZE(kept_caps); i++) {
+	for (size_t i = native ? 0 : 1; i < ARRAY_SIZE(kept_caps); i++) {
 		if (!have[i]) {
 			log_warning("CAP_%s is not to be had: some requests will fail with EPERM",
 			            capng_capability_to_name(kept_caps[i]));
@@ -136,7 +139,7 @@ static int enter_root(bool readonly)
 	return chroot(".") < 0 ? -errno : 0;
 }
 
-int lockdown_jail(struct export *x)
+int lockdown_jail(struct export *x, bool native)
 {
 	AUTO_CLOSE int proc = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct statfs fs;
@@ -146,7 +149,7 @@ int lockdown_jail(struct export *x)
 		log_error("/proc is not mounted: files cannot be reopened without /proc/self/fd");
 		return -ENOENT;
 	}
-	r = choose_capabilities();
+	r = choose_capabilities(native);
 	if (r < 0)
 		return r;
 	/* unshare(2) moves the working directory to the new namespace; a descriptor would stay in
@@ -166,9 +169,9 @@ int lockdown_jail(struct export *x)
 	return 0;
 }
 
-int lockdown_rights(void)
+int lockdown_rights(bool native)
 {
-	int r = confine_limits(MAX_FILES);
+	int r = confine_limits(native ? MAX_FILES_NATIVE : MAX_FILES);
 
 	if (r < 0)
 		return failed(r, "cannot lower the resource limits");
@@ -187,8 +190,12 @@ int lockdown_rights(void)
 
 int lockdown_filter(enum lockdown_stage stage)
 {
-	int r =
-	    seccomp_load(stage == LOCKDOWN_ACCEPT ? SECCOMP_HELPER_ACCEPT : SECCOMP_HELPER_SERVE);
+	static const enum seccomp_filter filters[] = {
+	    [LOCKDOWN_ACCEPT] = SECCOMP_HELPER_ACCEPT,
+	    [LOCKDOWN_SERVE] = SECCOMP_HELPER_SERVE,
+	    [LOCKDOWN_NATIVE] = SECCOMP_HELPER_NATIVE,
+	};
+	int r = seccomp_load(filters[stage]);
 
 	return r < 0 ? failed(r, "cannot load the system call filter") : 0;
 }

@@ -14,6 +14,7 @@
 enum lockdown_stage {
 	LOCKDOWN_ACCEPT, /* waits for its one peer: what serving needs, and accept4 and seccomp */
 	LOCKDOWN_SERVE,
+	LOCKDOWN_NATIVE, /* serving the native dialect */
 };
 
 /**
@@ -34,17 +35,17 @@ int MUST_CHECK lockdown_start(const struct config *c, const struct export *x);
  * process that will serve was forked (/proc/self) Where the namespaces are not to be had: chroot,
  * and a line in the log
  */
-int MUST_CHECK lockdown_jail(struct export *x);
+int MUST_CHECK lockdown_jail(struct export *x, bool native);
 
 /**
- * lockdown_rights() - Keep seven capabilities, and no way to get more
+ * lockdown_rights() - Keep the capabilities chosen, and no way to get more
  * Should:  empty the bounding, inheritable and ambient sets, set no_new_privs, be undumpable, lower
  * the limits Keeps:   CAP_CHOWN (Tsetattr of owners), CAP_DAC_OVERRIDE (the guest's kernel checks
  * permissions), CAP_FOWNER (chmod, utimes of other owners' files), CAP_FSETID (set-id bits that the
  * guest's root sets), CAP_MKNOD (devices made by the guest's root), CAP_SETUID and CAP_SETGID
  * (creating as the guest's user)
  */
-int MUST_CHECK lockdown_rights(void);
+int MUST_CHECK lockdown_rights(bool native);
 
 /** lockdown_filter() - Allow only the system calls of seccomp/helper.policy for that stage. */
 int MUST_CHECK lockdown_filter(enum lockdown_stage stage);

@@ -17,12 +17,20 @@
 #include "helper/legacy_serve.h"
 #include "helper/lockdown.h"
 #include "helper/node.h"
+#include "helper/nodes.h"
+#include "helper/rpc_ops.h"
+#include "helper/rpc_serve.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+
+/* Descriptors that requests under way and the process itself need, beside nodes: three a request at
+ * the most. */
+#define FILES_RESERVED (3 * RPC_CALLS_MAX + 64)
 
 static int open_export(const struct config *c, struct export *x)
 {
@@ -53,37 +61,71 @@ static int listen_at(const struct config *c, int *ret_listener)
 	return r;
 }
 
-/* Gets what -f or -s stands for: *ret_sock a connected socket, or *ret_listener one to accept from.
- */
-static int open_endpoint(const struct config *c, int *ret_sock, int *ret_listener)
+/* Who is to be served: the socket's type is the dialect. */
+struct endpoint {
+	int sock;     /* connected, or -1 */
+	int listener; /* to accept from, or -1 */
+	bool native;
+};
+
+#define ENDPOINT_NONE                      \
+	{                                  \
+		.sock = -1, .listener = -1 \
+	}
+
+/* Gets what -f or -s stands for. */
+static int open_endpoint(const struct config *c, struct endpoint *ret)
 {
 	int type = 0;
 
 	if (c->socket_path)
-		return listen_at(c, ret_listener);
-	if (!usock_is_connected(c->fd, &type) || type != SOCK_STREAM) {
-		log_error("-f %d: must be a connected Unix socket of type SOCK_STREAM", c->fd);
+		return listen_at(c, &ret->listener);
+	if (!usock_is_connected(c->fd, &type) || (type != SOCK_STREAM && type != SOCK_SEQPACKET)) {
+		log_error("-f %d: must be a connected Unix socket of type SOCK_STREAM (QEMU's "
+		          "dialect) or SOCK_SEQPACKET "
+		          "(virtfs-device's)",
+		          c->fd);
 		return -EINVAL;
 	}
 	if (fcntl(c->fd, F_SETFD, FD_CLOEXEC) < 0)
 		return -errno;
-	*ret_sock = c->fd;
+	ret->sock = c->fd;
+	ret->native = type == SOCK_SEQPACKET;
 	return 0;
 }
 
-/* The rest of the rights but the filter; in the process that will serve. */
-static int close_jail(struct export *x)
+/* What the native dialect needs made before the filter forbids it. */
+static int prepare_native(void)
 {
-	int r = lockdown_jail(x);
+	struct rlimit files;
+	int r;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return -errno;
+	if (files.rlim_cur < FILES_RESERVED + FILES_RESERVED) {
+		log_error("RLIMIT_NOFILE is %llu: must be %d or more",
+		          (unsigned long long)files.rlim_cur, FILES_RESERVED + FILES_RESERVED);
+		return -EMFILE;
+	}
+	r = nodes_init(RPC_NODES_MAX, (uint32_t)files.rlim_cur - FILES_RESERVED);
+	return r < 0 ? r : rpc_prepare();
+}
+
+/* The rest of the rights but the filter; in the process that will serve. */
+static int close_jail(struct export *x, bool native)
+{
+	int r = lockdown_jail(x, native);
 
 	if (r == 0)
 		r = export_learn(x);
 	if (r == 0)
-		r = lockdown_rights();
+		r = lockdown_rights(native);
 	if (r == 0)
 		r = cred_init();
 	if (r == 0)
 		node_init(x);
+	if (r == 0 && native)
+		r = prepare_native();
 	return r;
 }
 
@@ -100,10 +142,29 @@ static int wait_for_peer(int listener, struct ready *ready, int *ret_sock)
 	return r;
 }
 
-/* Everything up to the first request; what a peer may be served with is in *x, *ret_sock or
- * *ret_listener then. */
-static int start(const struct config *c, struct export *x, struct ready *ready, int *ret_sock,
-                 int *ret_listener)
+/* Where log lines and the word that we are ready will go, opened while that is possible. */
+static int open_channels(const struct config *c, struct ready *ready, int *ret_syslog,
+                         int *ret_null)
+{
+	int r = ready_prepare(ready, c->ready_fd);
+
+	if (r < 0)
+		log_warning("$NOTIFY_SOCKET cannot be used: %s", errno_name(r));
+	if (c->syslog || !c->foreground) {
+		r = log_open_syslog(ret_syslog);
+		if (r < 0)
+			log_warning("no system log (%s): logging to standard error", errno_name(r));
+	}
+	*ret_null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (*ret_null >= 0)
+		return 0;
+	log_error("cannot open /dev/null: %s", errno_name(errno));
+	return -errno;
+}
+
+/* Everything up to the first request. */
+static int start(const struct config *c, struct export *x, struct ready *ready,
+                 struct endpoint *peer)
 {
 	AUTO_CLOSE int syslog_fd = -1;
 	AUTO_CLOSE int null_fd = -1;
@@ -112,25 +173,13 @@ static int start(const struct config *c, struct export *x, struct ready *ready, 
 	if (r == 0)
 		r = lockdown_start(c, x);
 	if (r == 0)
-		r = open_endpoint(c, ret_sock, ret_listener);
-	if (r < 0)
-		return r;
-	r = ready_prepare(ready, c->ready_fd);
-	if (r < 0)
-		log_warning("$NOTIFY_SOCKET cannot be used: %s", errno_name(r));
-	if (c->syslog || !c->foreground) {
-		r = log_open_syslog(&syslog_fd);
-		if (r < 0)
-			log_warning("no system log (%s): logging to standard error", errno_name(r));
-	}
-	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null_fd < 0) {
-		log_error("cannot open /dev/null: %s", errno_name(errno));
-		return -errno;
-	}
-	r = c->foreground ? 0 : daemon_fork(&ready->parent);
+		r = open_endpoint(c, peer);
 	if (r == 0)
-		r = close_jail(x);
+		r = open_channels(c, ready, &syslog_fd, &null_fd);
+	if (r == 0 && !c->foreground)
+		r = daemon_fork(&ready->parent);
+	if (r == 0)
+		r = close_jail(x, peer->native);
 	if (r < 0)
 		return r;
 	/* Errors so far were told to whoever started us; standard error stays if it is the only
@@ -143,23 +192,22 @@ static int start(const struct config *c, struct export *x, struct ready *ready, 
 
 static int serve(const struct config *c)
 {
-	AUTO_CLOSE int sock = -1;
-	AUTO_CLOSE int listener = -1;
 	struct export x = EXPORT_NONE;
 	struct ready ready = READY_NONE;
-	int r = start(c, &x, &ready, &sock, &listener);
+	struct endpoint peer = ENDPOINT_NONE;
+	int r = start(c, &x, &ready, &peer);
 
-	if (r == 0 && listener >= 0)
-		r = wait_for_peer(listener, &ready, &sock);
+	if (r == 0 && peer.listener >= 0)
+		r = wait_for_peer(peer.listener, &ready, &peer.sock);
 	if (r < 0)
 		return r;
-	fd_close(&listener);
-	r = lockdown_filter(LOCKDOWN_SERVE);
+	fd_close(&peer.listener);
+	r = lockdown_filter(peer.native ? LOCKDOWN_NATIVE : LOCKDOWN_SERVE);
 	if (r < 0)
 		return r;
 	ready_tell(&ready);
 	log_info("serving %s%s", c->path, x.readonly ? ", read-only" : "");
-	return legacy_serve(sock, &x);
+	return peer.native ? rpc_serve(peer.sock, &x) : legacy_serve(peer.sock, &x);
 }
 
 int main(int argc, char **argv)

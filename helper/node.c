@@ -10,7 +10,9 @@
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 /* A rename on the way makes openat2(2) give -EAGAIN where ".." is involved; ours has none, so this
  * is for safety. */
@@ -267,4 +269,119 @@ int node_setxattr(int node, const char *name, const void *value, size_t size, in
 int node_removexattr(int node, const char *name)
 {
 	return removexattr(fd_name(node).text, name) < 0 ? -errno : 0;
+}
+
+/* ---- of the native dialect ---- */
+
+int node_child(int dir, const char *name, int *ret_node)
+{
+	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	*ret_node = fd;
+	return 0;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Climbs from a directory to the top and looks whether the export's root is on the way. */
+static int must_be_beneath(const struct export *x, int dir)
+{
+	AUTO_CLOSE int here = -1;
+	struct stat root, st, up;
+
+	if (fstat(x->root, &root) < 0 || fstat(dir, &st) < 0)
+		return -errno;
+	while (!same_file(&st, &root)) {
+		int next = openat(here >= 0 ? here : dir, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		if (next < 0)
+			return -errno;
+		fd_close(&here);
+		here = next;
+		if (fstat(here, &up) < 0)
+			return -errno;
+		if (same_file(&st, &up))
+			return -EXDEV;
+		st = up;
+	}
+	return 0;
+}
+
+int node_parent(const struct export *x, int dir, int *ret_node)
+{
+	AUTO_CLOSE int up = -1;
+	struct stat root, st;
+	int r;
+
+	if (fstat(x->root, &root) < 0 || fstat(dir, &st) < 0)
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	up = openat(dir, same_file(&st, &root) ? "." : "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (up < 0)
+		return -errno;
+	r = must_be_beneath(x, up);
+	if (r < 0)
+		return r;
+	*ret_node = fd_steal(&up);
+	return 0;
+}
+
+int node_path_of(const struct export *x, int fd, int *ret_node)
+{
+	int node = openat(x->proc_fds, fd_name(fd).text, O_PATH | O_CLOEXEC);
+
+	if (node < 0)
+		return -errno;
+	*ret_node = node;
+	return 0;
+}
+
+static struct wt_time time_of(const struct statx_timestamp *t)
+{
+	return (struct wt_time){.sec = t->tv_sec, .nsec = t->tv_nsec};
+}
+
+int node_attr(int node, struct wt_attr *ret)
+{
+	struct statx st;
+
+	if (statx(node, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME, &st) <
+	    0)
+		return -errno;
+	*ret = (struct wt_attr){
+	    .dev = makedev(st.stx_dev_major, st.stx_dev_minor),
+	    .ino = st.stx_ino,
+	    .mode = st.stx_mode,
+	    .uid = st.stx_uid,
+	    .gid = st.stx_gid,
+	    .blksize = st.stx_blksize,
+	    .nlink = st.stx_nlink,
+	    .rdev = makedev(st.stx_rdev_major, st.stx_rdev_minor),
+	    .size = st.stx_size,
+	    .blocks = st.stx_blocks,
+	    .atime = time_of(&st.stx_atime),
+	    .mtime = time_of(&st.stx_mtime),
+	    .ctime = time_of(&st.stx_ctime),
+	};
+	if (st.stx_mask & STATX_BTIME)
+		ret->btime = time_of(&st.stx_btime);
+	return 0;
+}
+
+int node_utimes(const struct export *x, int node, const struct timespec times[2])
+{
+	return utimensat(x->proc_fds, fd_name(node).text, times, 0) < 0 ? -errno : 0;
+}
+
+int node_link(const struct export *x, int node, int dir, const char *name)
+{
+	/* The magic link is followed, to the object; the object, if it is a link, is not. */
+	return linkat(x->proc_fds, fd_name(node).text, dir, name, AT_SYMLINK_FOLLOW) < 0 ? -errno
+	                                                                                 : 0;
 }

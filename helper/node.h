@@ -19,6 +19,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 
 /** struct place - a name in a directory; the name is "." for the export's root itself */
 struct place {
@@ -76,5 +77,45 @@ ssize_t MUST_CHECK node_getxattr(int node, const char *name, void *value, size_t
 ssize_t MUST_CHECK node_listxattr(int node, char *names, size_t size);
 int MUST_CHECK node_setxattr(int node, const char *name, const void *value, size_t size, int flags);
 int MUST_CHECK node_removexattr(int node, const char *name);
+
+/* ---- of the native dialect: by node instead of by path ---- */
+
+/** node_child() - O_PATH of one name in a directory's node. -ENOTDIR if that is none. */
+int MUST_CHECK node_child(int dir, const char *name, int *ret_node);
+
+/**
+ * node_parent() - O_PATH of the directory above
+ *
+ * The root's is the root. -EXDEV when the directory was moved out of the export meanwhile.
+ */
+int MUST_CHECK node_parent(const struct export *x, int dir, int *ret_node);
+
+/** node_path_of() - O_PATH of the file that is open as fd. */
+int MUST_CHECK node_path_of(const struct export *x, int fd, int *ret_node);
+
+/** node_attr() - All attributes, of an O_PATH or an open descriptor. */
+int MUST_CHECK node_attr(int node, struct wt_attr *ret);
+
+/** node_utimes() - As utimensat(2), of the object itself. */
+int MUST_CHECK node_utimes(const struct export *x, int node, const struct timespec times[2]);
+
+/** node_link() - Give the object one more name. */
+int MUST_CHECK node_link(const struct export *x, int node, int dir, const char *name);
+
+/** struct node_handle - what open_by_handle_at(2) finds a file by; it never leaves this process */
+#define NODE_HANDLE_SIZE 48 /* enough for ext4, xfs, btrfs, tmpfs and overlayfs */
+struct node_handle {
+	uint8_t mount; /* which of the mounts that node.c holds a descriptor of */
+	uint8_t size;
+	int type;
+	uint8_t bytes[NODE_HANDLE_SIZE];
+};
+
+/** node_to_handle() - -EOPNOTSUPP where the file system has none, -EOVERFLOW where they are too
+ * long. */
+int MUST_CHECK node_to_handle(int node, struct node_handle *ret);
+
+/** node_from_handle() - O_PATH of that file; -ESTALE when it is gone. Needs CAP_DAC_READ_SEARCH. */
+int MUST_CHECK node_from_handle(const struct node_handle *handle, int *ret_node);
 
 #endif

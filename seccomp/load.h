@@ -15,10 +15,11 @@
 enum seccomp_filter {
 	SECCOMP_HELPER_ACCEPT,
 	SECCOMP_HELPER_SERVE,
+	SECCOMP_HELPER_NATIVE,
 };
 
 /**
- * seccomp_load() - Put a filter on this thread and those it starts; it can never be taken off, only
+ * seccomp_load() - Put a filter on all threads of this process; it can never be taken off, only
  * narrowed
  *
  * no_new_privs must be set. Return: 0 or -errno.

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* rpc_names.c: requests that make, change and remove names. */
+#include "helper/rpc_ops.h"
+
+#include "common/cleanup.h"
+#include "helper/cred.h"
+#include "helper/node.h"
+#include "helper/nodes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+int rpc_made(int dir, const char *name, struct wt_attr *ret)
+{
+	AUTO_CLOSE int node = -1;
+	int r = node_child(dir, name, &node);
+
+	return r < 0 ? r : node_attr(node, ret);
+}
+
+int rpc_answer_mkdir(struct rpc_call *c UNUSED, const struct rpc_mkdir_req *q,
+                     struct rpc_mkdir_rep *a)
+{
+	const struct fname name = fname_of(&q->name);
+	AUTO_NODE struct node_use dir = NODE_USE_NONE;
+	AUTO_CRED struct cred_scope scope = CRED_NONE;
+	int r = nodes_use(q->dir, NODE_FILE, &dir);
+
+	if (r == 0)
+		r = cred_enter(&scope, q->uid, q->gid, CRED_OVERRIDE);
+	if (r < 0)
+		return r;
+	if (mkdirat(dir.fd, name.text, q->mode & 07777) < 0)
+		return -errno;
+	return rpc_made(dir.fd, name.text, &a->attr);
+}
+
+int rpc_answer_symlink(struct rpc_call *c, const struct rpc_symlink_req *q,
+                       struct rpc_symlink_rep *a)
+{
+	const struct fname name = fname_of(&q->name);
+	AUTO_NODE struct node_use dir = NODE_USE_NONE;
+	AUTO_CRED struct cred_scope scope = CRED_NONE;
+	int r = nodes_use(q->dir, NODE_FILE, &dir);
+
+	if (r == 0)
+		r = cred_enter(&scope, q->uid, q->gid, CRED_OVERRIDE);
+	if (r < 0)
+		return r;
+	if (!wt_str_copy(&q->target, c->target, sizeof(c->target)))
+		return -ENAMETOOLONG;
+	if (symlinkat(c->target, dir.fd, name.text) < 0)
+		return -errno;
+	return rpc_made(dir.fd, name.text, &a->attr);
+}
+
+int rpc_answer_mknod(struct rpc_call *c UNUSED, const struct rpc_mknod_req *q,
+                     struct rpc_mknod_rep *a)
+{
+	const struct fname name = fname_of(&q->name);
+	AUTO_NODE struct node_use dir = NODE_USE_NONE;
+	AUTO_CRED struct cred_scope scope = CRED_NONE;
+	int r = nodes_use(q->dir, NODE_FILE, &dir);
+
+	if (r == 0)
+		r = cred_enter(&scope, q->uid, q->gid, CRED_OVERRIDE);
+	if (r < 0)
+		return r;
+	if (mknodat(dir.fd, name.text, q->mode & (S_IFMT | 07777), makedev(q->major, q->minor)) < 0)
+		return -errno;
+	return rpc_made(dir.fd, name.text, &a->attr);
+}
+
+int rpc_answer_link(struct rpc_call *c, const struct rpc_link_req *q, struct rpc_link_rep *a UNUSED)
+{
+	const struct fname name = fname_of(&q->name);
+	AUTO_NODE struct node_use node = NODE_USE_NONE;
+	AUTO_NODE struct node_use dir = NODE_USE_NONE;
+	int r = nodes_use(q->node, NODE_FILE, &node);
+
+	if (r == 0)
+		r = nodes_use(q->dir, NODE_FILE, &dir);
+	return r < 0 ? r : node_link(c->x, node.fd, dir.fd, name.text);
+}
+
+int rpc_answer_rename(struct rpc_call *c UNUSED, const struct rpc_rename_req *q,
+                      struct rpc_rename_rep *a UNUSED)
+{
+	const struct fname name = fname_of(&q->name), new_name = fname_of(&q->new_name);
+	AUTO_NODE struct node_use dir = NODE_USE_NONE;
+	AUTO_NODE struct node_use new_dir = NODE_USE_NONE;
+	int r = nodes_use(q->dir, NODE_FILE, &dir);
+
+	if (r == 0)
+		r = nodes_use(q->new_dir, NODE_FILE, &new_dir);
+	if (r < 0)
+		return r;
+	return renameat(dir.fd, name.text, new_dir.fd, new_name.text) < 0 ? -errno : 0;
+}
+
+int rpc_answer_unlink(struct rpc_call *c UNUSED, const struct rpc_unlink_req *q,
+                      struct rpc_unlink_rep *a UNUSED)
+{
+	const struct fname name = fname_of(&q->name);
+	AUTO_NODE struct node_use dir = NODE_USE_NONE;
+	int r = nodes_use(q->dir, NODE_FILE, &dir);
+
+	if (r < 0)
+		return r;
+	if (q->flags & ~RPC_REMOVE_DIR)
+		return -EINVAL;
+	return unlinkat(dir.fd, name.text, q->flags ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
+}
+
+int rpc_answer_readlink(struct rpc_call *c, const struct rpc_readlink_req *q,
+                        struct rpc_readlink_rep *a)
+{
+	AUTO_NODE struct node_use node = NODE_USE_NONE;
+	int r = nodes_use(q->node, NODE_FILE, &node);
+	ssize_t n;
+
+	if (r < 0)
+		return r;
+	n = readlinkat(node.fd, "", c->target, sizeof(c->target));
+	if (n < 0)
+		return errno == ENOENT ? -EINVAL
+		                       : -errno; /* readlinkat(2) of "" on what is no link */
+	if ((size_t)n >= sizeof(c->target))
+		return -ENAMETOOLONG;
+	a->target = (struct wt_str){.data = (const uint8_t *)c->target, .size = (size_t)n};
+	return 0;
+}
