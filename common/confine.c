@@ -52,9 +52,9 @@ int confine_drop_groups(void)
 	return -errno;
 }
 
-int confine_unshare(void)
+int confine_unshare(int kinds)
 {
-	return unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0 ? -errno : 0;
+	return unshare(kinds) < 0 ? -errno : 0;
 }
 
 int confine_no_new_privs(void)

@@ -28,9 +28,8 @@ int MUST_CHECK confine_fill_stdio(void);
  */
 int MUST_CHECK confine_drop_groups(void);
 
-/** confine_unshare() - Leave the host's mount, network, IPC and UTS namespaces; -EPERM where that
- * is not allowed. */
-int MUST_CHECK confine_unshare(void);
+/** confine_unshare() - Leave the host's namespaces of these kinds (CLONE_NEW..., clone(2)). */
+int MUST_CHECK confine_unshare(int kinds);
 
 /** confine_no_new_privs() - prctl(2) PR_SET_NO_NEW_PRIVS: no exec gives rights any more. */
 int MUST_CHECK confine_no_new_privs(void);

@@ -6,10 +6,12 @@
 #include "common/compiler.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct export
 {
 	int root;     /* O_PATH; after lockdown_jail() also the process's root */
+	dev_t dev;    /* of the root */
 	int proc_fds; /* O_PATH of /proc/self/fd, also the working directory: node.c reopens files
 	                 through it */
 	bool readonly;
@@ -30,8 +32,15 @@ struct export
  */
 int MUST_CHECK export_open(const char *path, struct export *ret);
 
-/** export_learn() - Find out what the export's file system can do; after the root has its final
- * descriptor. */
+/** export_is_kernel_interface() - Whether fd is of procfs, sysfs or the like: never opened for a
+ * guest. */
+bool MUST_CHECK export_is_kernel_interface(int fd);
+
+/**
+ * export_learn() - Find out what the export's file system can do; its root has its final descriptor
+ *
+ * Return: 0 or -errno; -EACCES for an export that is procfs, sysfs or the like.
+ */
 int MUST_CHECK export_learn(struct export *x);
 
 #endif

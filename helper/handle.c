@@ -31,9 +31,8 @@ union handle_room {
 
 /* The mount of a node, by its number; a descriptor of it is made at its first time. The lock is
  * held. */
-static int mount_of(int node, int id, uint8_t *ret)
+static int mount_of(const struct export *x, int node, int id, uint8_t *ret)
 {
-	struct export proc = EXPORT_NONE;
 	int fd = -1, r;
 
 	for (uint8_t i = 0; i < mounts.count; i++) {
@@ -44,9 +43,7 @@ static int mount_of(int node, int id, uint8_t *ret)
 	}
 	if (mounts.count == MOUNTS_MAX)
 		return -EOPNOTSUPP;
-	/* The working directory is /proc/self/fd. */
-	proc.proc_fds = AT_FDCWD;
-	r = node_reopen(&proc, node, O_RDONLY | O_NONBLOCK, &fd);
+	r = node_reopen(x, node, O_RDONLY | O_NONBLOCK, &fd);
 	if (r < 0)
 		return r;
 	mounts.mount[mounts.count].id = id;
@@ -55,7 +52,7 @@ static int mount_of(int node, int id, uint8_t *ret)
 	return 0;
 }
 
-int node_to_handle(int node, struct node_handle *ret)
+int node_to_handle(const struct export *x, int node, struct node_handle *ret)
 {
 	union handle_room h = {.head.handle_bytes = NODE_HANDLE_SIZE};
 	int id = -1, r;
@@ -63,7 +60,7 @@ int node_to_handle(int node, struct node_handle *ret)
 	if (name_to_handle_at(node, "", &h.head, &id, AT_EMPTY_PATH) < 0)
 		return -errno;
 	(void)pthread_mutex_lock(&mounts.lock);
-	r = mount_of(node, id, &ret->mount);
+	r = mount_of(x, node, id, &ret->mount);
 	(void)pthread_mutex_unlock(&mounts.lock);
 	if (r < 0)
 		return r;

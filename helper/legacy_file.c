@@ -98,7 +98,7 @@ int legacy_answer_truncate(struct legacy_call *c, const struct legacy_truncate_r
 	if (q->length > INT64_MAX)
 		return -EINVAL;
 	r = node_at(c->x, &q->path, &node);
-	return r < 0 ? r : node_truncate(node, (off_t)q->length);
+	return r < 0 ? r : node_truncate(c->x, node, (off_t)q->length);
 }
 
 int legacy_answer_getversion(struct legacy_call *c, const struct legacy_getversion_req *q,

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -21,7 +22,7 @@
  * against the sender's limit, and those of all root's processes count there (unix(7),
  * ETOOMANYREFS).
  */
-#define MAX_FILES        1024
+#define MAX_FILES        4096
 #define MAX_FILES_NATIVE 65536 /* nodes are descriptors as long as there are any */
 
 static const capng_type_t kept_sets = (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED);
@@ -94,69 +95,116 @@ int lockdown_start(const struct config *c, const struct export *x)
 	return 0;
 }
 
-/* In our own mount namespace, working directory the export: pivots into a clone of it. */
-static int pivot(bool readonly)
+/* Linux before 5.12 has no mount_setattr: then the export's own mount gets its options, and mounts
+ * inside it keep theirs. */
+static int set_options_old_way(bool readonly)
+{
+	unsigned long flags =
+	    MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | MS_NOEXEC | (readonly ? MS_RDONLY : 0);
+
+	log_warning("mount_setattr is not to be had: mounts inside the export keep their options");
+	return mount(NULL, "/", NULL, flags, NULL) < 0 ? -errno : 0;
+}
+
+/*
+ * In our own mount namespace, working directory the export: pivots into a clone of it. *ret_proc is
+ * a clone of /proc/self/fd alone: ".." in it leads nowhere, as it would on the host's /proc.
+ */
+static int pivot(bool readonly, int *ret_proc)
 {
 	struct mount_attr attributes = {
 	    .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
 	                (readonly ? (uint64_t)MOUNT_ATTR_RDONLY : 0),
 	};
 	AUTO_CLOSE int tree = -1;
+	AUTO_CLOSE int proc = -1;
+	bool old_way = false;
 
-	/* Mounts that the host makes or removes inside the export later show here; none of ours
-	 * shows there. */
-	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+	/* Private: a mount that the host makes in the export later would come with the host's
+	 * options. */
+	if (mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) < 0)
 		return -errno;
+	proc = open_tree(AT_FDCWD, "/proc/self/fd", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	tree = open_tree(AT_FDCWD, ".", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-	if (tree < 0)
+	if (proc < 0 || tree < 0)
 		return -errno;
 	if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof(attributes)) <
 	    0) {
-		/* Linux before 5.12; node.c and the requests' gate hold without it. */
 		if (errno != ENOSYS)
 			return -errno;
-		log_info(
-		    "mount_setattr is not to be had: the export's mount options stay as they are");
+		old_way = true;
 	}
 	if (move_mount(tree, "", AT_FDCWD, ".", MOVE_MOUNT_F_EMPTY_PATH) < 0 || fchdir(tree) < 0)
 		return -errno;
 	/* pivot_root(2), NOTES: the old root is stacked on the new one and taken off at once. */
 	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0)
 		return -errno;
-	return 0;
+	*ret_proc = fd_steal(&proc);
+	return old_way ? set_options_old_way(readonly) : 0;
 }
 
-static int enter_root(bool readonly)
+/* Namespaces that may be missing without the jail being open. */
+static void leave_other_namespaces(void)
 {
-	int r = confine_unshare();
+	static const struct {
+		int flag;
+		const char *name;
+	} spaces[] = {{CLONE_NEWNET, "network"}, {CLONE_NEWIPC, "IPC"}, {CLONE_NEWUTS, "UTS"}};
 
-	if (r == 0)
-		r = pivot(readonly);
-	if (r == 0)
-		return 0;
-	log_warning("no mount namespace of its own (%s): only chroot holds the export",
-	            errno_name(r));
+	for (size_t i = 0; i < ARRAY_SIZE(spaces); i++) {
+		int r = confine_unshare(spaces[i].flag);
+
+		if (r < 0)
+			log_warning("no %s namespace of its own: %s", spaces[i].name,
+			            errno_name(r));
+	}
+}
+
+/* Makes the working directory the root. *ret_proc: /proc/self/fd, to find descriptors by name. */
+static int enter_root(bool readonly, int *ret_proc)
+{
+	int r = confine_unshare(CLONE_NEWNS);
+
+	if (r < 0)
+		log_warning("no mount namespace of its own: %s", errno_name(r));
+	if (r == 0) {
+		r = pivot(readonly, ret_proc);
+		if (r == 0)
+			return 0;
+		log_warning("cannot pivot into the export: %s", errno_name(r));
+	}
+	log_warning("only chroot holds the export: see NOT PROMISED in docs/threat-model.md");
+	*ret_proc = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (*ret_proc < 0)
+		return -errno;
 	return chroot(".") < 0 ? -errno : 0;
+}
+
+static int must_have_proc(void)
+{
+	struct statfs fs;
+
+	if (statfs("/proc/self/fd", &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC)
+		return 0;
+	log_error("/proc is not mounted: files cannot be reopened without /proc/self/fd");
+	return -ENOENT;
 }
 
 int lockdown_jail(struct export *x, bool native)
 {
-	AUTO_CLOSE int proc = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct statfs fs;
-	int r;
+	AUTO_CLOSE int proc = -1;
+	int r = must_have_proc();
 
-	if (proc < 0 || fstatfs(proc, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC) {
-		log_error("/proc is not mounted: files cannot be reopened without /proc/self/fd");
-		return -ENOENT;
-	}
-	r = choose_capabilities(native);
+	if (r == 0)
+		r = choose_capabilities(native);
 	if (r < 0)
 		return r;
+	leave_other_namespaces();
 	/* unshare(2) moves the working directory to the new namespace; a descriptor would stay in
 	 * the old one. */
 	if (fchdir(x->root) < 0)
 		return failed(-errno, "cannot enter the export");
-	r = enter_root(x->readonly);
+	r = enter_root(x->readonly, &proc);
 	if (r < 0)
 		return failed(r, "cannot make the export the root");
 	fd_close(&x->root);

@@ -29,11 +29,12 @@ int MUST_CHECK lockdown_start(const struct config *c, const struct export *x);
 /**
  * lockdown_jail() - Make the export our only file system
  * Should:  leave the host's mount, network, IPC and UTS namespaces; make a private clone of the
- * export's mounts, without set-id, devices and exec (and read-only with --readonly), the root by
- * pivot_root, with nothing else mounted; keep one O_PATH descriptor of it and one of /proc/self/fd,
- * which is the working directory too Mustn't: look the export's path up again; run before the
- * process that will serve was forked (/proc/self) Where the namespaces are not to be had: chroot,
- * and a line in the log
+ *          export's mounts, without set-id, devices and exec (and read-only with --readonly), the
+ *          root by pivot_root, with nothing else mounted; keep one O_PATH descriptor of it, and one
+ *          of a clone of /proc/self/fd, out of which no ".." leads: the working directory too
+ * Mustn't: look the export's path up again; run before the process that will serve was forked
+ * native:  also choose CAP_DAC_READ_SEARCH, for nodes that live as file handles
+ * Where a mount namespace is not to be had: chroot, and a line in the log
  */
 int MUST_CHECK lockdown_jail(struct export *x, bool native);
 

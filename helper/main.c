@@ -52,8 +52,13 @@ static int listen_at(const struct config *c, int *ret_listener)
 	int r = usock_listen(c->socket_path, ret_listener);
 
 	(void)umask(before);
-	if (r == 0 && lchown(c->socket_path, c->uid, c->gid) < 0)
+	if (r == 0 && lchown(c->socket_path, c->uid, c->gid) < 0) {
 		r = -errno;
+		(void)unlink(c->socket_path);
+		log_error("-s %s: cannot give it to uid %u, gid %u: %s", c->socket_path, c->uid,
+		          c->gid, errno_name(r));
+		return r;
+	}
 	if (r == -EADDRINUSE)
 		log_error("-s %s: exists already; remove it first", c->socket_path);
 	else if (r < 0)
@@ -87,7 +92,8 @@ static int open_endpoint(const struct config *c, struct endpoint *ret)
 		          c->fd);
 		return -EINVAL;
 	}
-	if (fcntl(c->fd, F_SETFD, FD_CLOEXEC) < 0)
+	/* Who made it may have left it non-blocking. */
+	if (fcntl(c->fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(c->fd, F_SETFL, 0) < 0)
 		return -errno;
 	ret->sock = c->fd;
 	ret->native = type == SOCK_SEQPACKET;
@@ -95,7 +101,7 @@ static int open_endpoint(const struct config *c, struct endpoint *ret)
 }
 
 /* What the native dialect needs made before the filter forbids it. */
-static int prepare_native(void)
+static int prepare_native(const struct export *x)
 {
 	struct rlimit files;
 	int r;
@@ -107,7 +113,7 @@ static int prepare_native(void)
 		          (unsigned long long)files.rlim_cur, FILES_RESERVED + FILES_RESERVED);
 		return -EMFILE;
 	}
-	r = nodes_init(RPC_NODES_MAX, (uint32_t)files.rlim_cur - FILES_RESERVED);
+	r = nodes_init(x, RPC_NODES_MAX, (uint32_t)files.rlim_cur - FILES_RESERVED);
 	return r < 0 ? r : rpc_prepare();
 }
 
@@ -118,6 +124,9 @@ static int close_jail(struct export *x, bool native)
 
 	if (r == 0)
 		r = export_learn(x);
+	if (r == -EACCES)
+		log_error(
+		    "the export is procfs, sysfs or the like: files of the kernel are not shared");
 	if (r == 0)
 		r = lockdown_rights(native);
 	if (r == 0)
@@ -125,7 +134,7 @@ static int close_jail(struct export *x, bool native)
 	if (r == 0)
 		node_init(x);
 	if (r == 0 && native)
-		r = prepare_native();
+		r = prepare_native(x);
 	return r;
 }
 
@@ -162,14 +171,29 @@ static int open_channels(const struct config *c, struct ready *ready, int *ret_s
 	return -errno;
 }
 
+/* Numbers that are no descriptor would become one of ours. */
+static int check_descriptors(const struct config *c)
+{
+	if (c->fd >= 0 && fcntl(c->fd, F_GETFD) < 0)
+		log_error("-f %d: must be a connected Unix socket, and is no open descriptor",
+		          c->fd);
+	else if (c->ready_fd >= 0 && fcntl(c->ready_fd, F_GETFD) < 0)
+		log_error("--ready-fd %d: is no open descriptor", c->ready_fd);
+	else
+		return 0;
+	return -EBADF;
+}
+
 /* Everything up to the first request. */
 static int start(const struct config *c, struct export *x, struct ready *ready,
                  struct endpoint *peer)
 {
 	AUTO_CLOSE int syslog_fd = -1;
 	AUTO_CLOSE int null_fd = -1;
-	int r = open_export(c, x);
+	int r = check_descriptors(c);
 
+	if (r == 0)
+		r = open_export(c, x);
 	if (r == 0)
 		r = lockdown_start(c, x);
 	if (r == 0)
@@ -190,6 +214,16 @@ static int start(const struct config *c, struct export *x, struct ready *ready,
 	return 0;
 }
 
+/*
+ * A peer that does not read must not pile descriptors up: those under way in all of root's sockets
+ * are counted together (unix(7), ETOOMANYREFS), so it would block other guests' helpers.
+ */
+static void limit_replies(int sock)
+{
+	if (setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &(int){1}, sizeof(int)) < 0)
+		log_warning("cannot limit the socket's buffer: %s", errno_name(errno));
+}
+
 static int serve(const struct config *c)
 {
 	struct export x = EXPORT_NONE;
@@ -202,6 +236,8 @@ static int serve(const struct config *c)
 	if (r < 0)
 		return r;
 	fd_close(&peer.listener);
+	if (!peer.native)
+		limit_replies(peer.sock);
 	r = lockdown_filter(peer.native ? LOCKDOWN_NATIVE : LOCKDOWN_SERVE);
 	if (r < 0)
 		return r;

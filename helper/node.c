@@ -175,13 +175,16 @@ int node_at(const struct export *x, const struct wt_str *path, int *ret_node)
 	return r < 0 ? r : node_find(&place, ret_node);
 }
 
-static int type_gate(int node, mode_t *ret_type)
+static int type_gate(const struct export *x, int node, mode_t *ret_type)
 {
 	struct stat st;
 
 	if (fstat(node, &st) < 0)
 		return -errno;
 	*ret_type = st.st_mode & S_IFMT;
+	/* A "regular file" such as /proc/PID/mem, where the export has a procfs mounted in it. */
+	if (*ret_type == S_IFREG && st.st_dev != x->dev && export_is_kernel_interface(node))
+		return -EACCES;
 	switch (*ret_type) {
 	case S_IFREG:
 	case S_IFDIR:
@@ -196,7 +199,7 @@ static int type_gate(int node, mode_t *ret_type)
 int node_reopen(const struct export *x, int node, int flags, int *ret_fd)
 {
 	mode_t type;
-	int r = type_gate(node, &type), fd;
+	int r = type_gate(x, node, &type), fd;
 
 	if (r < 0)
 		return r;
@@ -235,10 +238,10 @@ int node_chmod(const struct export *x, int node, mode_t mode)
 	return fchmodat(x->proc_fds, fd_name(node).text, mode, 0) < 0 ? -errno : 0;
 }
 
-int node_truncate(int node, off_t length)
+int node_truncate(const struct export *x, int node, off_t length)
 {
 	mode_t type;
-	int r = type_gate(node, &type);
+	int r = type_gate(x, node, &type);
 
 	if (r < 0)
 		return r == -ENXIO ? -EINVAL : r;

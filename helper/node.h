@@ -57,7 +57,7 @@ int MUST_CHECK node_at(const struct export *x, const struct wt_str *path, int *r
  * node_reopen() - Open the object for input and output, if its type allows
  *
  * flags: as open(2)'s, without those that create. -ENXIO for FIFOs, sockets and devices, -ELOOP for
- * symbolic links.
+ * symbolic links, -EACCES for files of procfs, sysfs and the like.
  */
 int MUST_CHECK node_reopen(const struct export *x, int node, int flags, int *ret_fd);
 
@@ -69,7 +69,7 @@ int MUST_CHECK node_create(const struct place *p, int flags, mode_t mode, int *r
 int MUST_CHECK node_chmod(const struct export *x, int node, mode_t mode);
 
 /** node_truncate() - -EISDIR for a directory, -EINVAL for what is no regular file. */
-int MUST_CHECK node_truncate(int node, off_t length);
+int MUST_CHECK node_truncate(const struct export *x, int node, off_t length);
 
 /* Extended attributes, of the object itself (a symbolic link's too). Names and values as in
  * xattr(7). */
@@ -113,7 +113,7 @@ struct node_handle {
 
 /** node_to_handle() - -EOPNOTSUPP where the file system has none, -EOVERFLOW where they are too
  * long. */
-int MUST_CHECK node_to_handle(int node, struct node_handle *ret);
+int MUST_CHECK node_to_handle(const struct export *x, int node, struct node_handle *ret);
 
 /** node_from_handle() - O_PATH of that file; -ESTALE when it is gone. Needs CAP_DAC_READ_SEARCH. */
 int MUST_CHECK node_from_handle(const struct node_handle *handle, int *ret_node);

@@ -26,6 +26,7 @@ struct slot {
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t stopped_moving;
+	const struct export *x;
 	struct slot *slots;
 	uint32_t max, made, used, fds, max_fds;
 	uint32_t free;           /* list by older */
@@ -38,8 +39,9 @@ static struct {
     .oldest = NONE,
 };
 
-int nodes_init(uint32_t max_nodes, uint32_t max_fds)
+int nodes_init(const struct export *x, uint32_t max_nodes, uint32_t max_fds)
 {
+	table.x = x;
 	/* Untouched pages cost nothing: room for all is reserved at once. */
 	table.slots = calloc(max_nodes, sizeof(*table.slots));
 	if (!table.slots)
@@ -89,7 +91,7 @@ static int shrink(void)
 	for (uint32_t i = table.oldest; i != NONE; i = table.slots[i].newer) {
 		struct slot *s = &table.slots[i];
 
-		if (!s->has_handle && node_to_handle(s->fd, &s->handle) < 0)
+		if (!s->has_handle && node_to_handle(table.x, s->fd, &s->handle) < 0)
 			continue;
 		s->has_handle = true;
 		idle_remove(i);

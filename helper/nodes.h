@@ -14,6 +14,7 @@
 #define VIRTFS_HELPER_NODES_H
 
 #include "common/compiler.h"
+#include "helper/export.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,7 +39,7 @@ struct node_use {
  * max_nodes: how many there may be. max_fds: how many of them may be descriptors. Return: 0 or
  * -ENOMEM.
  */
-int MUST_CHECK nodes_init(uint32_t max_nodes, uint32_t max_fds);
+int MUST_CHECK nodes_init(const struct export *x, uint32_t max_nodes, uint32_t max_fds);
 
 /**
  * nodes_add() - Give a descriptor a number; it is the table's then, also on failure

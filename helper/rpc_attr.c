@@ -53,7 +53,7 @@ static int set(const struct export *x, int node, const struct rpc_setattr_req *q
 	if (q->valid & RPC_SET_MODE)
 		r = node_chmod(x, node, q->mode & 07777);
 	if (r == 0 && (q->valid & RPC_SET_SIZE))
-		r = q->size > INT64_MAX ? -EFBIG : node_truncate(node, (off_t)q->size);
+		r = q->size > INT64_MAX ? -EFBIG : node_truncate(x, node, (off_t)q->size);
 	if (r == 0 && (q->valid & (RPC_SET_ATIME | RPC_SET_MTIME)))
 		r = node_utimes(x, node, times);
 	return r;

@@ -28,11 +28,11 @@ struct fname fname_of(const struct wt_str *name)
 
 int rpc_answer_hello(struct rpc_call *c, const struct rpc_hello_req *q, struct rpc_hello_rep *a)
 {
-	int root = openat(c->x->root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC), r;
+	int root = -1;
+	int r = node_child(c->x->root, ".", &root);
 
-	if (root < 0)
-		return -errno;
-	r = node_attr(root, &a->attr);
+	if (r == 0)
+		r = node_attr(root, &a->attr);
 	if (r == 0 && q->version != RPC_VERSION)
 		r = -EPROTONOSUPPORT;
 	if (r < 0) {

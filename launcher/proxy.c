@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/parse.h"
 #include "common/usock.h"
 #include "launcher/programs.h"
 #include "launcher/spawn.h"
@@ -21,9 +22,13 @@
 
 #define GRACE_MS 5000
 
-enum { OPT_HELPER, OPT_READONLY, OPT_NAME, OPT_LOG_LEVEL, OPT_HELP };
+enum { OPT_USER, OPT_HELPER, OPT_READONLY, OPT_NAME, OPT_LOG_LEVEL, OPT_HELP };
+
+#define NAME_SIZE 32
 
 static const struct option_row rows[] = {
+    [OPT_USER] = {"user", 0, "UID:GID",
+                  "run COMMAND as this user, without capabilities and groups"},
     [OPT_HELPER] = {"helper", 0, "PATH",
                     "the helper to start (default: virtfs-proxy-helper of this build)"},
     [OPT_READONLY] = {"readonly", 0, NULL, "have the helper refuse every change"},
@@ -38,6 +43,8 @@ struct proxy {
 	const char *name;
 	const char *log_level;
 	bool readonly;
+	bool has_user;
+	struct spawn_user user;
 	const char *dir;
 	char **command;
 };
@@ -49,6 +56,37 @@ static void print_help(void)
 	             "the number of the\n"
 	             "socket to the helper: -fsdev proxy,id=share,sock_fd={fd}\n\n");
 	options_help(rows, ARRAY_SIZE(rows));
+}
+
+/* "UID:GID", two numbers: names are the host's to map. */
+static bool parse_user(const char *text, struct proxy *p)
+{
+	const char *colon = strchr(text, ':');
+	char uid[16];
+	uint64_t u, g;
+
+	if (colon && (size_t)(colon - text) < sizeof(uid)) {
+		memcpy(uid, text, (size_t)(colon - text));
+		uid[colon - text] = '\0';
+		if (parse_u64(uid, UINT32_MAX - 1, &u) &&
+		    parse_u64(colon + 1, UINT32_MAX - 1, &g)) {
+			p->user = (struct spawn_user){.uid = (uid_t)u, .gid = (gid_t)g};
+			p->has_user = true;
+			return true;
+		}
+	}
+	log_error("--user '%s': must be two numbers, UID:GID", text);
+	return false;
+}
+
+static bool parse_name(const char *text, struct proxy *p)
+{
+	p->name = text;
+	if (*text && strlen(text) < NAME_SIZE && !strpbrk(text, "{}"))
+		return true;
+	log_error("--name '%s': must be 1 to %d characters, no braces among them", text,
+	          NAME_SIZE - 1);
+	return false;
 }
 
 /* Return: -1 to go on, or the exit status. */
@@ -66,7 +104,12 @@ static int parse(int argc, char **argv, struct proxy *p)
 			p->readonly = true;
 			break;
 		case OPT_NAME:
-			p->name = value;
+			if (!parse_name(value, p))
+				return EXIT_FAILURE;
+			break;
+		case OPT_USER:
+			if (!parse_user(value, p))
+				return EXIT_FAILURE;
 			break;
 		case OPT_LOG_LEVEL:
 			p->log_level = value;
@@ -90,7 +133,7 @@ static int parse(int argc, char **argv, struct proxy *p)
 /* text with every {name} replaced by number; the caller frees it. NULL when out of memory. */
 static char *fill_in(const char *text, const char *name, int number)
 {
-	char mark[64], digits[16], *result = NULL;
+	char mark[NAME_SIZE + 2], digits[16], *result = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&result, &size);
 
@@ -157,7 +200,8 @@ static int start_command(const struct proxy *p, int sock, pid_t *ret_pid)
 	r = spawn_start(&(struct spawn){.argv = (const char *const *)argv,
 	                                .fds = &sock,
 	                                .fd_count = 1,
-	                                .keep_inherited = true},
+	                                .keep_inherited = true,
+	                                .user = p->has_user ? &p->user : NULL},
 	                ret_pid);
 	if (r < 0)
 		log_error("cannot start %s: %s", argv[0], errno_name(r));

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/prctl.h>
@@ -36,6 +37,11 @@ static int become(const struct spawn *s, int report, pid_t parent)
 			return r;
 	}
 	if (s->own_session && setsid() < 0)
+		return -errno;
+	/* Leaving uid 0 takes every capability along. */
+	if (s->user &&
+	    (setgroups(0, NULL) < 0 || setresgid(s->user->gid, s->user->gid, s->user->gid) < 0 ||
+	     setresuid(s->user->uid, s->user->uid, s->user->uid) < 0))
 		return -errno;
 	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
 		return -errno;
@@ -78,6 +84,9 @@ int spawn_start(const struct spawn *s, pid_t *ret_pid)
 
 int spawn_block_signals(void)
 {
+	/* Inherited as ignored it would never be reported. */
+	if (signal(SIGCHLD, SIG_DFL) == SIG_ERR)
+		return -errno;
 	if (sigemptyset(&waited_for) < 0 || sigaddset(&waited_for, SIGCHLD) < 0 ||
 	    sigaddset(&waited_for, SIGTERM) < 0 || sigaddset(&waited_for, SIGINT) < 0 ||
 	    sigaddset(&waited_for, SIGHUP) < 0 ||

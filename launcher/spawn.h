@@ -9,6 +9,11 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+struct spawn_user {
+	uid_t uid;
+	gid_t gid;
+};
+
 struct spawn {
 	const char *const *argv; /* argv[0] is looked up in $PATH if it has no slash */
 	const int *fds;          /* kept open besides the standard streams, at their numbers */
@@ -16,13 +21,16 @@ struct spawn {
 	bool own_session;    /* out of reach of the terminal's signals */
 	bool keep_inherited; /* also what this process was given to pass on (all else of ours is
 	                        close-on-exec) */
+	const struct spawn_user
+	    *user; /* to run as, without supplementary groups; NULL: as we are */
 };
 
 /**
  * spawn_start() - Start a program
  *
- * It gets SIGTERM if this process dies, and the signal mask that spawn_block_signals() found.
- * Return: 0, or -errno when it could not be executed.
+ * It gets SIGTERM if this process dies (until it changes its ids, which the kernel takes as the end
+ * of that), and the signal mask that spawn_block_signals() found. Return: 0, or -errno when it
+ * could not be executed.
  */
 int MUST_CHECK spawn_start(const struct spawn *s, pid_t *ret_pid);
 

@@ -18,7 +18,7 @@ static const struct sock_fprog filters[] = {
     [SECCOMP_HELPER_ACCEPT] = {ARRAY_SIZE(helper_accept),
                                (struct sock_filter *)(uintptr_t)helper_accept},
     [SECCOMP_HELPER_NATIVE] = {ARRAY_SIZE(helper_native),
-			       (struct sock_filter *)(uintptr_t)helper_native},
+                               (struct sock_filter *)(uintptr_t)helper_native},
     [SECCOMP_HELPER_SERVE] = {ARRAY_SIZE(helper_serve),
                               (struct sock_filter *)(uintptr_t)helper_serve},
 };
@@ -65,7 +65,9 @@ int seccomp_load(enum seccomp_filter which)
 		caught = true;
 	}
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC,
-		       &filters[which]) < 0 ? -errno : 0;
+	               &filters[which]) < 0
+	           ? -errno
+	           : 0;
 }
 
 /*

@@ -72,24 +72,29 @@ pid_t rig_spawn(struct rig *r, const char *const *args, int pass_fd)
 	return pid;
 }
 
-void rig_start(struct rig *r, const char *const *more)
+void rig_serve(struct rig *r, const char *const *more)
 {
 	const char *args[ARGS_MAX] = {"-n", "-p", NULL, "-f", NULL};
 	char number[12];
 	int pair[2];
 
-	rig_dirs(r);
 	args[2] = r->export;
 	args[4] = number;
 	for (size_t n = 0; more && more[n]; n++) {
 		cr_assert_lt(n + 6, ARGS_MAX);
 		args[5 + n] = more[n];
 	}
-	cr_assert_eq(usock_pair(SOCK_STREAM, pair), 0);
+	cr_assert_eq(usock_pair(r->native ? SOCK_SEQPACKET : SOCK_STREAM, pair), 0);
 	(void)snprintf(number, sizeof(number), "%d", pair[1]);
 	r->helper = rig_spawn(r, args, pair[1]);
 	fd_close(&pair[1]);
 	r->sock = pair[0];
+}
+
+void rig_start(struct rig *r, const char *const *more)
+{
+	rig_dirs(r);
+	rig_serve(r, more);
 }
 
 int rig_exit_status(pid_t pid)

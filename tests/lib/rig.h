@@ -20,8 +20,9 @@ struct rig {
 	char export[80];  /* dir/export: what the helper serves */
 	char outside[80]; /* dir/outside: what nobody may reach; holds the file "canary" */
 	pid_t helper;
-	int sock; /* the peer's end; -1 when closed */
-	int err;  /* a file with what the helper wrote to standard error */
+	int sock;    /* the peer's end; -1 when closed */
+	bool native; /* SOCK_SEQPACKET; set between rig_dirs() and rig_serve() */
+	int err;     /* a file with what the helper wrote to standard error */
 	char log[65536];
 };
 
@@ -31,6 +32,9 @@ void rig_dirs(struct rig *r);
 /** rig_start() - Make them and start `virtfs-proxy-helper -n -p EXPORT -f N` with more arguments,
  * NULL at the end. */
 void rig_start(struct rig *r, const char *const *more);
+
+/** rig_serve() - Start the helper alone, after rig_dirs(). */
+void rig_serve(struct rig *r, const char *const *more);
 
 /** rig_spawn() - Run the helper with just these arguments; pass_fd (or -1) stays open for it. */
 pid_t rig_spawn(struct rig *r, const char *const *args, int pass_fd);

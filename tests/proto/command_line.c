@@ -10,11 +10,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <time.h>
 
@@ -62,6 +66,9 @@ Test(command_line, what_is_missing_or_wrong_is_named)
 	            ARGS("-p", rig.export, "-s", "x", "-u", "4294967295", "-g", "0"), -1);
 	must_refuse("--log-level 'loud'", ARGS("--log-level", "loud"), -1);
 	must_refuse("3 or above", ARGS("-p", rig.export, "-f", "1"), -1);
+	must_refuse("--ready-fd 77: is no open descriptor",
+	            ARGS("-p", rig.export, "-s", "x", "-u", "0", "-g", "0", "--ready-fd", "77"),
+	            -1);
 	must_refuse("two descriptors", ARGS("-p", rig.export, "-f", "5", "--ready-fd", "5"), -1);
 	must_refuse("'export'", ARGS("export"), -1);
 	must_refuse("--help", ARGS("--frobnicate"), -1);
@@ -71,12 +78,14 @@ Test(command_line, exports_that_are_none)
 {
 	char path[128];
 
-	must_refuse("ENOENT", ARGS("-n", "-p", "/none/at/all", "-f", "5"), -1);
+	must_refuse("ENOENT", ARGS("-n", "-p", "/none/at/all", "-s", "x", "-u", "0", "-g", "0"),
+	            -1);
 	rig_write(&rig, "f", "");
-	must_refuse("not a directory", ARGS("-n", "-p", rig_path(&rig, "f"), "-f", "5"), -1);
+	must_refuse("not a directory",
+	            ARGS("-n", "-p", rig_path(&rig, "f"), "-s", "x", "-u", "0", "-g", "0"), -1);
 	(void)snprintf(path, sizeof(path), "%s/link", rig.dir);
 	cr_assert_eq(symlink(rig.export, path), 0);
-	must_refuse("give the target", ARGS("-n", "-p", path, "-f", "5"), -1);
+	must_refuse("give the target", ARGS("-n", "-p", path, "-s", "x", "-u", "0", "-g", "0"), -1);
 }
 
 Test(command_line, descriptors_that_are_no_connection)
@@ -242,7 +251,8 @@ Test(command_line, as_a_daemon_it_returns_when_ready)
 /* The old helper's status was 0 by then, whatever went wrong. */
 Test(command_line, as_a_daemon_it_fails_with_a_status)
 {
-	must_refuse("not a directory", ARGS("-p", "/etc/passwd", "-f", "5"), -1);
+	must_refuse("not a directory", ARGS("-p", "/etc/passwd", "-s", "x", "-u", "0", "-g", "0"),
+	            -1);
 	must_refuse("must be a connected Unix socket", ARGS("-p", rig.export, "-f", "99"), -1);
 }
 
@@ -315,4 +325,97 @@ Test(command_line, log_levels_are_kept_to)
 	cr_assert_not_null(strstr(rig_log(&loud), "debug: lstat path=\"/a\\x0ab\" -> ENOENT\n"),
 	                   "%s", loud.log);
 	cr_assert_eq(rig_end(&loud), 0);
+}
+
+/* Past RLIMIT_FSIZE the kernel sends SIGXFSZ besides the error. */
+Test(command_line, signals_that_a_guest_could_raise_are_ignored)
+{
+	static struct rig limited;
+	const struct rlimit small = {.rlim_cur = 4096, .rlim_max = 4096};
+
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+	rig_start(&limited, NULL);
+	rig_write(&limited, "f", "");
+	cr_assert_eq(peer_truncate(limited.sock, "//f", 8192), -EFBIG);
+	cr_assert_eq(peer_truncate(limited.sock, "//f", 4096), 0);
+	cr_assert_eq(rig_end(&limited), 0);
+}
+
+Test(command_line, a_socket_left_non_blocking_serves_all_the_same)
+{
+	int pair[2];
+	char sock[12];
+	struct legacy_lstat_rep a;
+
+	cr_assert_eq(usock_pair(SOCK_STREAM, pair), 0);
+	(void)fcntl(pair[1], F_SETFL, O_NONBLOCK);
+	(void)snprintf(sock, sizeof(sock), "%d", pair[1]);
+	rig.helper = rig_spawn(&rig, ARGS("-n", "-p", rig.export, "-f", sock), pair[1]);
+	fd_close(&pair[1]);
+	rig.sock = pair[0];
+	(void)nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+	cr_assert_eq(peer_lstat(rig.sock, "/", &a), 0);
+}
+
+/* Descriptors that wait in sockets are counted for all of root together: one peer must not use the
+ * count up. */
+Test(command_line, a_peer_that_does_not_read_holds_few_descriptors)
+{
+	static struct rig greedy, other;
+	const uint8_t open_root[] = {LEGACY_OPEN, 0, 0, 0, 7, 0, 0, 0, 1, 0, '/', 0, 0, 0, 0};
+
+	/* The limit that the kernel holds the count against, for all helpers of this test. */
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_cur = 128, .rlim_max = 128}),
+	             0);
+	rig_start(&greedy, NULL);
+	(void)fcntl(greedy.sock, F_SETFL, O_NONBLOCK);
+	for (int i = 0; i < 5000; i++) {
+		if (usock_send(greedy.sock, open_root, sizeof(open_root), -1) < 0)
+			break;
+	}
+	(void)nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+	rig_start(&other, NULL);
+	int fd = peer_open(other.sock, "/", O_DIRECTORY);
+
+	cr_assert_geq(fd, 0);
+	fd_close(&fd);
+	cr_assert_eq(rig_end(&other), 0);
+	cr_assert_eq(rig_end(&greedy), 0);
+}
+
+static int fake_syslog(char *text, size_t size)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
+	int log = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), pair[2], status;
+	char sock[12];
+	struct legacy_lstat_rep a;
+	pid_t pid;
+
+	/* A /dev of the test's own. */
+	cr_assert_eq(unshare(CLONE_NEWNS), 0);
+	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	cr_assert_eq(mount("none", "/dev", "tmpfs", 0, NULL), 0);
+	cr_assert_eq(mknod("/dev/null", S_IFCHR | 0666, makedev(1, 3)), 0);
+	cr_assert_eq(bind(log, (struct sockaddr *)&address, sizeof(address)), 0);
+	cr_assert_eq(usock_pair(SOCK_STREAM, pair), 0);
+	(void)snprintf(sock, sizeof(sock), "%d", pair[1]);
+	pid = rig_spawn(&rig, ARGS("-p", rig.export, "-f", sock), pair[1]);
+	status = rig_exit_status(pid);
+	fd_close(&pair[1]);
+	cr_assert_eq(peer_lstat(pair[0], "/", &a), 0);
+	ssize_t n = recv(log, text, size - 1, 0);
+
+	cr_assert_gt(n, 0);
+	text[n] = '\0';
+	fd_close(&pair[0]);
+	return status;
+}
+
+Test(command_line, a_daemon_logs_to_the_system_log)
+{
+	char text[1024];
+
+	cr_assert_eq(fake_syslog(text, sizeof(text)), 0, "%s", rig_log(&rig));
+	cr_assert_eq(strncmp(text, "<30>virtfs-proxy-helper[", 24), 0, "%s", text);
+	cr_assert_not_null(strstr(text, "]: serving "), "%s", text);
 }
