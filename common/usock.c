@@ -44,6 +44,18 @@ int usock_send(int sock, const void *bytes, size_t size, int pass_fd)
 	return 0;
 }
 
+ssize_t usock_send_some(int sock, const void *bytes, size_t size)
+{
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t n;
+
+	do {
+		n = sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
 /* Moves the descriptors of one control message into the bag. */
 static void take_rights(const struct cmsghdr *c, struct fdbag *bag)
 {

@@ -24,6 +24,13 @@
 int MUST_CHECK usock_send(int sock, const void *bytes, size_t size, int pass_fd);
 
 /**
+ * usock_send_some() - Send as much of a stream's bytes as the socket takes now
+ *
+ * For non-blocking sockets. Return: how many were taken, or -errno (-EAGAIN: none).
+ */
+ssize_t MUST_CHECK usock_send_some(int sock, const void *bytes, size_t size);
+
+/**
  * usock_recv() - Receive what is there, at most size bytes, waiting for the first
  *
  * With bag NULL descriptors are not asked for and the kernel drops them; else those that came are

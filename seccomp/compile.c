@@ -9,6 +9,7 @@
  *[sanitize] is added to each when asked for. README.md describes the lines.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
 #include <seccomp.h>
@@ -48,6 +49,12 @@ static const struct {
 	uint64_t value;
 } constants[] = {
     {"FS_IOC_GETVERSION", FS_IOC_GETVERSION},
+    {"F_DUPFD_CLOEXEC", F_DUPFD_CLOEXEC},
+    {"F_GETFL", F_GETFL},
+    {"F_SETFL", F_SETFL},
+    {"F_OFD_SETLK", F_OFD_SETLK},
+    {"F_OFD_GETLK", F_OFD_GETLK},
+    {"PROT_READ|PROT_WRITE", PROT_READ | PROT_WRITE},
 };
 
 static void die(int line, const char *what, const char *which)
@@ -193,7 +200,7 @@ static void compile_section(const char *prefix, const struct section *s, uint32_
 
 static void write_names(void)
 {
-	(void)printf("#define SECCOMP_TRAPS 1\n"
+	(void)printf("#ifndef SECCOMP_TRAPS\n#define SECCOMP_TRAPS 1\n"
 	             "static const struct { int number; const char *name; } syscall_names[] = {\n");
 	for (int nr = 0; nr < 1024; nr++) {
 		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
@@ -202,7 +209,7 @@ static void write_names(void)
 			(void)printf("\t{%d, \"%s\\n\"},\n", nr, name);
 		free(name);
 	}
-	(void)printf("};\n");
+	(void)printf("};\n#endif\n");
 }
 
 int main(int argc, char **argv)

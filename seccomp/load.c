@@ -12,15 +12,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "seccomp/helper_filter.h" /* generated */
+#include "seccomp/device_filter.h" /* generated, as is */
+#include "seccomp/helper_filter.h"
+
+#define FILTER(array)                                                       \
+	{                                                                   \
+		ARRAY_SIZE(array), (struct sock_filter *)(uintptr_t)(array) \
+	}
 
 static const struct sock_fprog filters[] = {
-    [SECCOMP_HELPER_ACCEPT] = {ARRAY_SIZE(helper_accept),
-                               (struct sock_filter *)(uintptr_t)helper_accept},
-    [SECCOMP_HELPER_NATIVE] = {ARRAY_SIZE(helper_native),
-                               (struct sock_filter *)(uintptr_t)helper_native},
-    [SECCOMP_HELPER_SERVE] = {ARRAY_SIZE(helper_serve),
-                              (struct sock_filter *)(uintptr_t)helper_serve},
+    [SECCOMP_HELPER_ACCEPT] = FILTER(helper_accept),
+    [SECCOMP_HELPER_NATIVE] = FILTER(helper_native),
+    [SECCOMP_HELPER_SERVE] = FILTER(helper_serve),
+    [SECCOMP_DEVICE_SERVE] = FILTER(device_serve),
 };
 
 #ifdef SECCOMP_TRAPS

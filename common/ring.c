@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "common/ring.h"
+
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+struct ring {
+	struct io_uring uring;
+	struct loop_source completions;
+	unsigned under_way, max;
+	bool to_submit;
+};
+
+static const uint8_t allowed[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_FSYNC, IORING_OP_CLOSE,
+                                  IORING_OP_ASYNC_CANCEL};
+
+static int restrict_ring(struct io_uring *uring)
+{
+	struct io_uring_restriction r[ARRAY_SIZE(allowed)] = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++) {
+		r[i].opcode = IORING_RESTRICTION_SQE_OP;
+		r[i].sqe_op = allowed[i];
+	}
+	return io_uring_register_restrictions(uring, r, ARRAY_SIZE(allowed));
+}
+
+static void complete(struct loop_source *s, uint32_t events UNUSED)
+{
+	struct ring *r = (struct ring *)((char *)s - offsetof(struct ring, completions));
+	struct io_uring_cqe *cqe;
+	uint64_t count;
+
+	if (read(s->fd, &count, sizeof(count)) < 0)
+		return;
+	while (io_uring_peek_cqe(&r->uring, &cqe) == 0) {
+		struct ring_op *op = io_uring_cqe_get_data(cqe);
+		int result = cqe->res;
+
+		io_uring_cqe_seen(&r->uring, cqe);
+		if (!op) /* of a cancellation */
+			continue;
+		r->under_way--;
+		op->done(op, result);
+	}
+}
+
+static bool submit(void *ring)
+{
+	struct ring *r = ring;
+
+	if (r->to_submit)
+		(void)io_uring_submit(&r->uring);
+	r->to_submit = false;
+	return false; /* what is complete at once still comes as an event */
+}
+
+int ring_new(struct loop *l, unsigned entries, struct ring **ret)
+{
+	struct io_uring_params p = {.flags = IORING_SETUP_R_DISABLED};
+	struct ring *r = calloc(1, sizeof(*r));
+	int e;
+
+	if (!r)
+		return -ENOMEM;
+	r->max = entries;
+	e = io_uring_queue_init_params(entries, &r->uring, &p);
+	if (e < 0) {
+		free(r);
+		return e;
+	}
+	r->completions.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r->completions.ready = complete;
+	e = r->completions.fd < 0 ? -errno
+	                          : io_uring_register_eventfd(&r->uring, r->completions.fd);
+	if (e == 0)
+		e = restrict_ring(&r->uring);
+	if (e == 0)
+		e = io_uring_enable_rings(&r->uring);
+	if (e == 0)
+		e = loop_add(l, &r->completions, EPOLLIN);
+	if (e < 0) {
+		fd_close(&r->completions.fd);
+		io_uring_queue_exit(&r->uring);
+		free(r);
+		return e;
+	}
+	loop_idle(l, submit, r);
+	*ret = r;
+	return 0;
+}
+
+static struct io_uring_sqe *start(struct ring *r, struct ring_op *op)
+{
+	struct io_uring_sqe *sqe;
+
+	if (op && r->under_way == r->max)
+		return NULL;
+	sqe = io_uring_get_sqe(&r->uring);
+	if (!sqe) {
+		(void)io_uring_submit(&r->uring);
+		sqe = io_uring_get_sqe(&r->uring);
+	}
+	if (!sqe)
+		return NULL;
+	if (op)
+		r->under_way++;
+	r->to_submit = true;
+	return sqe;
+}
+
+int ring_read(struct ring *r, struct ring_op *op, int fd, void *buffer, size_t size,
+              uint64_t offset)
+{
+	struct io_uring_sqe *sqe = start(r, op);
+
+	if (!sqe)
+		return -EBUSY;
+	io_uring_prep_read(sqe, fd, buffer, (unsigned)size, offset);
+	io_uring_sqe_set_data(sqe, op);
+	return 0;
+}
+
+int ring_write(struct ring *r, struct ring_op *op, int fd, const void *bytes, size_t size,
+               uint64_t offset)
+{
+	struct io_uring_sqe *sqe = start(r, op);
+
+	if (!sqe)
+		return -EBUSY;
+	io_uring_prep_write(sqe, fd, bytes, (unsigned)size, offset);
+	io_uring_sqe_set_data(sqe, op);
+	return 0;
+}
+
+int ring_fsync(struct ring *r, struct ring_op *op, int fd, bool data_only)
+{
+	struct io_uring_sqe *sqe = start(r, op);
+
+	if (!sqe)
+		return -EBUSY;
+	io_uring_prep_fsync(sqe, fd, data_only ? IORING_FSYNC_DATASYNC : 0);
+	io_uring_sqe_set_data(sqe, op);
+	return 0;
+}
+
+int ring_close(struct ring *r, struct ring_op *op, int fd)
+{
+	struct io_uring_sqe *sqe = start(r, op);
+
+	if (!sqe)
+		return -EBUSY;
+	io_uring_prep_close(sqe, fd);
+	sqe->flags |= IOSQE_ASYNC;
+	io_uring_sqe_set_data(sqe, op);
+	return 0;
+}
+
+void ring_cancel(struct ring *r, struct ring_op *op)
+{
+	struct io_uring_sqe *sqe = start(r, NULL);
+
+	if (!sqe)
+		return;
+	io_uring_prep_cancel(sqe, op, 0);
+	io_uring_sqe_set_data(sqe, NULL);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ring.h: reads, writes and syncs of open files that may have to wait, by io_uring; the only file
+ * with liburing.h.
+ *
+ * What a ring does no system call filter sees. So it is made before the filter, and restricted
+ * (IORING_REGISTER_RESTRICTIONS) to the five operations below, none of which opens anything.
+ */
+#ifndef VIRTFS_COMMON_RING_H
+#define VIRTFS_COMMON_RING_H
+
+#include "common/compiler.h"
+#include "common/loop.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct ring;
+
+/** struct ring_op - one operation under way; part of its owner's struct, which must stay until done
+ * is called */
+struct ring_op {
+	void (*done)(struct ring_op *op, int result); /* a count, 0, or -errno */
+	struct iovec iov;
+};
+
+/** ring_new() - A ring for so many operations at once, its completions on the loop. Return: 0 or
+ * -errno. */
+int MUST_CHECK ring_new(struct loop *l, unsigned entries, struct ring **ret);
+
+/* Each starts an operation. Return: 0, or -EBUSY when there are too many; done is not called then.
+ */
+int MUST_CHECK ring_read(struct ring *r, struct ring_op *op, int fd, void *buffer, size_t size,
+                         uint64_t offset);
+int MUST_CHECK ring_write(struct ring *r, struct ring_op *op, int fd, const void *bytes,
+                          size_t size, uint64_t offset);
+int MUST_CHECK ring_fsync(struct ring *r, struct ring_op *op, int fd, bool data_only);
+int MUST_CHECK ring_close(struct ring *r, struct ring_op *op, int fd);
+
+/** ring_cancel() - Ask for an early end; done is called in any case, with -ECANCELED if it came in
+ * time. */
+void ring_cancel(struct ring *r, struct ring_op *op);
+
+#endif

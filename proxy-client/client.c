@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * client.c: calls under way are slots; a tag is a slot's number and its generation, so that no late
+ * reply meets another call. Calls beyond what the helper takes at once, and packets that do not fit
+ * the socket, wait in a list.
+ */
+#include "proxy-client/proxy_client.h"
+
+#include "common/cleanup.h"
+#include "common/usock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CALLS_MAX 64 /* as the helper has threads (RPC_CALLS_MAX) */
+#define SLOT_BITS 8
+#define NO_SLOT   UINT32_MAX
+
+struct call {
+	pxc_done *done; /* NULL: cancelled */
+	void *context;
+	uint32_t id; /* the caller's name for it: a call that waited gets its tag later */
+	uint32_t tag;
+	uint16_t type;
+	struct call *next; /* of waiting calls */
+	size_t size;       /* of the packet that waits */
+	uint8_t packet[];
+};
+
+struct pxc {
+	int sock;
+	uint32_t counter;
+	uint32_t under_way;
+	struct call *slots[CALLS_MAX];
+	struct call *first, *last; /* waiting */
+	uint64_t *released;        /* nodes to give up with the next batch */
+	size_t released_count, released_room;
+	uint8_t in[RPC_PACKET_MAX];
+	uint8_t out[RPC_PACKET_MAX];
+};
+
+int pxc_new(int sock, struct pxc **ret)
+{
+	struct pxc *p = calloc(1, sizeof(*p));
+	int flags = fcntl(sock, F_GETFL);
+
+	if (!p || flags < 0 || fcntl(sock, F_SETFL, flags | O_NONBLOCK) < 0) {
+		int r = p ? -errno : -ENOMEM;
+
+		free(p);
+		fd_close(&sock);
+		return r;
+	}
+	p->sock = sock;
+	*ret = p;
+	return 0;
+}
+
+static void finish(struct call *c, int error, const union rpc_reply *reply, int fd)
+{
+	pxc_done *done = c->done;
+	void *context = c->context;
+
+	free(c);
+	if (done)
+		done(context, error, reply, fd);
+}
+
+/* The helper is gone: everybody who waits is told. */
+static void die(struct pxc *p)
+{
+	fd_close(&p->sock);
+	for (uint32_t i = 0; i < CALLS_MAX; i++) {
+		struct call *c = p->slots[i];
+
+		p->slots[i] = NULL;
+		if (c)
+			finish(c, -EIO, NULL, -1);
+	}
+	p->under_way = 0;
+	while (p->first) {
+		struct call *c = p->first;
+
+		p->first = c->next;
+		finish(c, -EIO, NULL, -1);
+	}
+	p->last = NULL;
+	p->released_count = 0;
+}
+
+void pxc_free(struct pxc *p)
+{
+	if (!p)
+		return;
+	die(p);
+	free(p->released);
+	free(p);
+}
+
+int pxc_fd(const struct pxc *p)
+{
+	return p->sock;
+}
+
+bool pxc_wants_output(const struct pxc *p)
+{
+	return p->first && p->under_way < CALLS_MAX;
+}
+
+bool pxc_alive(const struct pxc *p)
+{
+	return p->sock >= 0;
+}
+
+/* Sends a call's packet. Return: 0, -EAGAIN, or -errno when the helper is gone. */
+static int send_call(struct pxc *p, struct call *c, const void *packet, size_t size)
+{
+	uint32_t i = c->tag & ((1u << SLOT_BITS) - 1);
+	int r = usock_send(p->sock, packet, size, -1);
+
+	if (r < 0)
+		return r;
+	p->slots[i] = c;
+	p->under_way++;
+	return 0;
+}
+
+static uint32_t free_slot(const struct pxc *p)
+{
+	for (uint32_t i = 0; i < CALLS_MAX; i++) {
+		if (!p->slots[i])
+			return i;
+	}
+	return NO_SLOT;
+}
+
+/* Gives a call a tag and writes it into its packet. */
+static void tag_call(struct pxc *p, struct call *c, uint8_t *packet, uint32_t slot)
+{
+	struct wr w = wr_over(packet, sizeof(uint32_t));
+
+	c->tag = ++p->counter << SLOT_BITS | slot;
+	wr_le32(&w, c->tag);
+}
+
+static void wait_in_list(struct pxc *p, struct call *c)
+{
+	c->next = NULL;
+	if (p->last)
+		p->last->next = c;
+	else
+		p->first = c;
+	p->last = c;
+}
+
+/* Sends what waits, as far as it goes. */
+static void send_waiting(struct pxc *p)
+{
+	while (p->first && p->sock >= 0) {
+		struct call *c = p->first;
+		uint32_t slot = free_slot(p);
+		struct call *next = c->next;
+		int r;
+
+		if (slot == NO_SLOT)
+			return;
+		tag_call(p, c, c->packet, slot);
+		r = send_call(p, c, c->packet, c->size);
+		if (r == -EAGAIN)
+			return;
+		if (r < 0) {
+			die(p);
+			return;
+		}
+		p->first = next;
+		if (!next)
+			p->last = NULL;
+	}
+}
+
+/* A late reply of a cancelled call: its node is nobody's. */
+static void give_back(struct pxc *p, uint16_t type, const union rpc_reply *a)
+{
+	switch (type) {
+	case RPC_WALK:
+		pxc_release(p, a->walk.node);
+		break;
+	case RPC_CREATE:
+		pxc_release(p, a->create.node);
+		break;
+	case RPC_OPENDIR:
+		pxc_release(p, a->opendir.stream);
+		break;
+	case RPC_PARENT:
+		pxc_release(p, a->parent.parent);
+		break;
+	case RPC_HELLO:
+		pxc_release(p, a->hello.root);
+		break;
+	default:
+		break;
+	}
+}
+
+/* One packet of the helper, which is trusted to keep to the protocol, but not to be free of faults.
+ */
+static int take_reply(struct pxc *p, size_t size, struct fdbag *bag)
+{
+	struct rd r = rd_over(p->in, size);
+	const struct wt_msg *msg;
+	union rpc_reply reply;
+	struct rpc_head h;
+	struct call *c;
+	uint32_t slot;
+	int fd;
+
+	if (!rpc_reply_head_get(&r, &h))
+		return -EPROTO;
+	slot = h.tag & ((1u << SLOT_BITS) - 1);
+	c = slot < CALLS_MAX ? p->slots[slot] : NULL;
+	msg = rpc_find(h.type);
+	if (!c || c->tag != h.tag || c->type != h.type || !msg || h.error > 4095)
+		return -EPROTO;
+	if (h.error == 0 && !msg->rep.get(&r, &reply))
+		return -EPROTO;
+	fd = fdbag_take(bag, 0);
+	if ((h.error == 0 && (msg->policy & RPC_GIVES_FD)) != (fd >= 0)) {
+		fd_close(&fd);
+		return -EPROTO;
+	}
+	p->slots[slot] = NULL;
+	p->under_way--;
+	if (!c->done) {
+		if (h.error == 0)
+			give_back(p, c->type, &reply);
+		fd_close(&fd);
+	}
+	finish(c, -(int)h.error, &reply, fd);
+	return 0;
+}
+
+void pxc_receive(struct pxc *p)
+{
+	while (p->sock >= 0) {
+		AUTO_FDBAG struct fdbag bag = FDBAG_EMPTY;
+		ssize_t n = usock_recv(p->sock, p->in, sizeof(p->in), &bag);
+
+		if (n == -EAGAIN)
+			break;
+		if (n <= 0 || take_reply(p, (size_t)n, &bag) < 0) {
+			die(p);
+			return;
+		}
+		if (p->first)
+			send_waiting(p);
+	}
+	send_waiting(p);
+}
+
+int pxc_call(struct pxc *p, enum rpc_type type, const void *request, pxc_done *done, void *context,
+             uint32_t *ret_call)
+{
+	struct wr w = wr_over(p->out, sizeof(p->out));
+	const struct wt_msg *msg = rpc_find(type);
+	uint32_t slot = p->first ? NO_SLOT : free_slot(p);
+	struct call *c;
+	int r = -EAGAIN;
+
+	rpc_request_head_put(&w, &(struct rpc_head){.type = (uint16_t)type});
+	if (!msg->req.put(&w, request))
+		return -EMSGSIZE;
+	/* Only a call that has to wait needs its packet kept. */
+	c = malloc(sizeof(*c) + w.used);
+	if (!c)
+		return -ENOMEM;
+	*c =
+	    (struct call){.done = done, .context = context, .type = (uint16_t)type, .size = w.used};
+	c->id = ++p->counter;
+	tag_call(p, c, p->out, slot == NO_SLOT ? 0 : slot);
+	if (ret_call)
+		*ret_call = c->id;
+	if (p->sock < 0) {
+		finish(c, -EIO, NULL, -1);
+		return 0;
+	}
+	if (slot != NO_SLOT)
+		r = send_call(p, c, p->out, w.used);
+	if (r == -EAGAIN) {
+		memcpy(c->packet, p->out, w.used);
+		wait_in_list(p, c);
+	} else if (r < 0) {
+		finish(c, -EIO, NULL, -1);
+		die(p);
+	}
+	return 0;
+}
+
+void pxc_cancel(struct pxc *p, uint32_t call)
+{
+	for (uint32_t i = 0; i < CALLS_MAX; i++) {
+		if (p->slots[i] && p->slots[i]->id == call)
+			p->slots[i]->done = NULL;
+	}
+	for (struct call *c = p->first; c; c = c->next) {
+		if (c->id == call)
+			c->done = NULL;
+	}
+}
+
+void pxc_release(struct pxc *p, uint64_t nid)
+{
+	if (nid == 0 || p->sock < 0)
+		return;
+	if (p->released_count == p->released_room) {
+		size_t room = p->released_room ? 2 * p->released_room : WT_NIDS_MAX;
+		uint64_t *more = reallocarray(p->released, room, sizeof(*more));
+
+		if (!more)
+			return; /* the helper keeps that node until we end */
+		p->released = more;
+		p->released_room = room;
+	}
+	p->released[p->released_count++] = nid;
+	if (p->released_count % WT_NIDS_MAX == 0)
+		pxc_flush(p);
+}
+
+/* Sends the last of the list. Return: 0 or -errno. */
+static int send_released(struct pxc *p, size_t count)
+{
+	struct wr w = wr_over(p->out, sizeof(p->out));
+	struct rpc_release_req q;
+
+	q.nodes.count = (uint16_t)count;
+	memcpy(q.nodes.nid, p->released + p->released_count - count, count * sizeof(*p->released));
+	rpc_request_head_put(&w, &(struct rpc_head){.type = RPC_RELEASE});
+	BUG_ON(!rpc_release_req_put(&w, &q));
+	return usock_send(p->sock, p->out, w.used, -1);
+}
+
+void pxc_flush(struct pxc *p)
+{
+	while (p->released_count > 0 && p->sock >= 0) {
+		size_t count = p->released_count < WT_NIDS_MAX ? p->released_count : WT_NIDS_MAX;
+		int r = send_released(p, count);
+
+		if (r == -EAGAIN)
+			return; /* the next flush tries again */
+		if (r < 0)
+			die(p);
+		else
+			p->released_count -= count;
+	}
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "virtio-9p/b_proxy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+struct b_proxy {
+	struct backend backend;
+	struct loop *loop;
+	struct pxc *pxc;
+	struct loop_source source;
+	bool listening;
+	void (*gone)(void *context);
+	void *context;
+};
+
+/* After anything that may have closed the socket or filled it. */
+static void look(struct b_proxy *p)
+{
+	if (!p->listening)
+		return;
+	if (!pxc_alive(p->pxc)) {
+		p->listening = false;
+		loop_remove(p->loop, &p->source);
+		p->gone(p->context);
+		return;
+	}
+	loop_change(p->loop, &p->source, pxc_wants_output(p->pxc) ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+static void ready(struct loop_source *s, uint32_t events UNUSED)
+{
+	struct b_proxy *p = (struct b_proxy *)((char *)s - offsetof(struct b_proxy, source));
+
+	pxc_receive(p->pxc);
+	look(p);
+}
+
+static bool idle(void *context)
+{
+	struct b_proxy *p = context;
+
+	pxc_flush(p->pxc);
+	look(p);
+	return false;
+}
+
+static int call(struct backend *b, enum rpc_type type, const void *request, pxc_done *done,
+                void *context, uint32_t *ret_call)
+{
+	return pxc_call(((struct b_proxy *)b)->pxc, type, request, done, context, ret_call);
+}
+
+static void cancel(struct backend *b, uint32_t id)
+{
+	pxc_cancel(((struct b_proxy *)b)->pxc, id);
+}
+
+static void release(struct backend *b, uint64_t nid)
+{
+	pxc_release(((struct b_proxy *)b)->pxc, nid);
+}
+
+static const struct backend_ops ops = {.call = call, .cancel = cancel, .release = release};
+
+int b_proxy_new(struct loop *l, int sock, void (*gone)(void *context), void *context,
+                struct backend **ret)
+{
+	struct b_proxy *p = calloc(1, sizeof(*p));
+	int r = p ? pxc_new(sock, &p->pxc) : -ENOMEM;
+
+	if (r < 0) {
+		free(p);
+		return r;
+	}
+	p->backend.ops = &ops;
+	p->loop = l;
+	p->gone = gone;
+	p->context = context;
+	p->source.fd = pxc_fd(p->pxc);
+	p->source.ready = ready;
+	r = loop_add(l, &p->source, EPOLLIN);
+	if (r < 0) {
+		pxc_free(p->pxc);
+		free(p);
+		return r;
+	}
+	p->listening = true;
+	loop_idle(l, idle, p);
+	*ret = &p->backend;
+	return 0;
+}
+
+void b_proxy_free(struct backend *b)
+{
+	struct b_proxy *p = (struct b_proxy *)b;
+
+	if (!p)
+		return;
+	if (p->listening)
+		loop_remove(p->loop, &p->source);
+	p->listening = false;
+	loop_idle_remove(p->loop, p);
+	pxc_free(p->pxc);
+	free(p);
+}

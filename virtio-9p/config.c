@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "virtio-9p/config.h"
+
+#include "common/options.h"
+#include "common/parse.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <string.h>
+
+enum {
+	OPT_HELPER_FD,
+	OPT_HANDOVER_FD,
+	OPT_LISTEN,
+	OPT_FD,
+	OPT_READY_FD,
+	OPT_LOG_LEVEL,
+	OPT_SYSLOG,
+	OPT_PRINT_CAPABILITIES,
+	OPT_VERSION,
+	OPT_HELP,
+};
+
+static const struct option_row rows[] = {
+    [OPT_HELPER_FD] = {"helper-fd", 0, "N",
+                       "the SOCK_SEQPACKET socket to virtfs-proxy-helper (required)"},
+    [OPT_HANDOVER_FD] = {"handover-fd", 0, "N",
+                         "take sockets of new helpers from this SOCK_SEQPACKET socket"},
+    [OPT_LISTEN] = {"listen", 0, "unix:PATH", "serve 9P to all who connect to PATH"},
+    [OPT_FD] = {"fd", 0, "N", "serve 9P on the connected stream socket N, and end with it"},
+    [OPT_READY_FD] = {"ready-fd", 0, "N", "write a newline to descriptor N when ready"},
+    [OPT_LOG_LEVEL] = {"log-level", 0, "LEVEL", "error, warning, info (default) or debug"},
+    [OPT_SYSLOG] = {"syslog", 0, NULL, "log to the system log"},
+    [OPT_PRINT_CAPABILITIES] = {"print-capabilities", 0, NULL,
+                                "print what this build can do, as JSON"},
+    [OPT_VERSION] = {"version", 0, NULL, "print the version"},
+    [OPT_HELP] = {"help", 'h', NULL, "print this"},
+};
+
+static void print_help(void)
+{
+	(void)printf(
+	    "Usage: virtfs-device --helper-fd N (--listen unix:PATH | --fd N) [options]\n"
+	    "Serves 9P2000.L; what it needs of files it asks virtfs-proxy-helper for.\n\n");
+	options_help(rows, ARRAY_SIZE(rows));
+}
+
+static bool descriptor(int option, const char *text, int *ret)
+{
+	uint64_t n;
+
+	if (!parse_u64(text, INT_MAX, &n) || n < 3) {
+		log_error("--%s '%s': must be the number of a descriptor, 3 or above",
+		          rows[option].name, text);
+		return false;
+	}
+	if (fcntl((int)n, F_GETFD) < 0) {
+		log_error("--%s %s: is no open descriptor", rows[option].name, text);
+		return false;
+	}
+	*ret = (int)n;
+	return true;
+}
+
+static bool take(struct config *c, int option, const char *value)
+{
+	switch (option) {
+	case OPT_HELPER_FD:
+		return descriptor(option, value, &c->helper_fd);
+	case OPT_HANDOVER_FD:
+		return descriptor(option, value, &c->handover_fd);
+	case OPT_FD:
+		return descriptor(option, value, &c->fd);
+	case OPT_READY_FD:
+		return descriptor(option, value, &c->ready_fd);
+	case OPT_LISTEN:
+		if (strncmp(value, "unix:", 5) != 0 || !value[5]) {
+			log_error("--listen '%s': must be unix:PATH", value);
+			return false;
+		}
+		c->listen_path = value + 5;
+		return true;
+	case OPT_SYSLOG:
+		c->syslog = true;
+		return true;
+	case OPT_LOG_LEVEL:
+		if (log_level_from_name(value, &c->log_level))
+			return true;
+		log_error("--log-level '%s': must be error, warning, info or debug", value);
+		return false;
+	default:
+		return false;
+	}
+}
+
+enum config_result config_parse(int argc, char **argv, struct config *ret)
+{
+	const char *value;
+	int option;
+
+	*ret = (struct config){.helper_fd = -1,
+	                       .handover_fd = -1,
+	                       .fd = -1,
+	                       .ready_fd = -1,
+	                       .log_level = LOG_LEVEL_INFO};
+	while ((option = options_next(rows, ARRAY_SIZE(rows), argc, argv, &value)) != OPTIONS_END) {
+		switch (option) {
+		case OPT_HELP:
+			print_help();
+			return CONFIG_DONE;
+		case OPT_VERSION:
+			(void)printf("virtfs-device " VIRTFS_VERSION "\n");
+			return CONFIG_DONE;
+		case OPT_PRINT_CAPABILITIES:
+			(void)printf("{\n  \"type\": \"9p\",\n  \"version\": \"" VIRTFS_VERSION
+			             "\",\n"
+			             "  \"transports\": [\"socket\"],\n  \"features\": "
+			             "[\"handover\", \"ready-fd\"]\n}\n");
+			return CONFIG_DONE;
+		default:
+			if (option == OPTIONS_BAD || !take(ret, option, value)) {
+				(void)fprintf(stderr, "Try 'virtfs-device --help'.\n");
+				return CONFIG_BAD;
+			}
+		}
+	}
+	if (optind < argc)
+		log_error("'%s': there are no arguments, only options; is a dash missing?",
+		          argv[optind]);
+	else if (ret->helper_fd < 0)
+		log_error("--helper-fd is missing: give the socket to virtfs-proxy-helper");
+	else if ((ret->fd >= 0) == (ret->listen_path != NULL))
+		log_error("one of --listen and --fd is needed: where to serve");
+	else
+		return CONFIG_RUN;
+	return CONFIG_BAD;
+}

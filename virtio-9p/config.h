@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* config.h: the command line of virtfs-device, checked. */
+#ifndef VIRTFS_VIRTIO_9P_CONFIG_H
+#define VIRTFS_VIRTIO_9P_CONFIG_H
+
+#include "common/compiler.h"
+#include "common/log.h"
+
+#include <stdbool.h>
+
+struct config {
+	int helper_fd;
+	int handover_fd;         /* or -1 */
+	int fd;                  /* a connected client, or -1 */
+	const char *listen_path; /* or NULL */
+	int ready_fd;            /* or -1 */
+	bool syslog;
+	enum log_level log_level;
+};
+
+enum config_result { CONFIG_RUN, CONFIG_DONE, CONFIG_BAD };
+
+enum config_result MUST_CHECK config_parse(int argc, char **argv, struct config *ret);
+
+#endif

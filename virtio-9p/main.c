@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* main.c: virtfs-device from its command line to its last request. */
+#include "common/cleanup.h"
+#include "common/confine.h"
+#include "common/ready.h"
+#include "common/usock.h"
+#include "virtio-9p/b_proxy.h"
+#include "virtio-9p/config.h"
+#include "virtio-9p/lockdown.h"
+#include "virtio-9p/t_socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#define RING_ENTRIES 256
+
+struct device {
+	struct loop *loop;
+	struct ring *ring;
+	struct backend *helper;
+	struct p9_server server;
+	struct t_socket *clients;
+	struct loop_source handover;
+	struct ready ready;
+	bool serves_one; /* --fd: ends with its client */
+	bool ready_told, failed;
+};
+
+static struct device device;
+
+/* ---- the helper ---- */
+
+static void helper_gone(void *context)
+{
+	struct device *d = context;
+
+	if (d->ready_told) {
+		log_error("the helper has died: requests fail with EIO%s",
+		          d->handover.fd >= 0 ? " until a new one is handed in" : "");
+		return;
+	}
+	d->failed = true;
+	loop_stop(d->loop);
+}
+
+/* The helper has said hello, or cannot: the first time the device is ready by that. */
+static void helper_ready(void *context)
+{
+	struct device *d = context;
+
+	if (!d->server.ready) {
+		d->failed = !d->ready_told;
+		if (d->failed)
+			loop_stop(d->loop);
+		return;
+	}
+	if (d->ready_told)
+		log_info("a new helper is in place");
+	else
+		ready_tell(&d->ready);
+	d->ready_told = true;
+}
+
+static void handover_ready(struct loop_source *s, uint32_t events UNUSED)
+{
+	AUTO_FDBAG struct fdbag bag = FDBAG_EMPTY;
+	struct backend *next = NULL, *old = device.helper;
+	char byte;
+	ssize_t n = usock_recv(s->fd, &byte, 1, &bag);
+	int sock = fdbag_take(&bag, 0), type = 0, r = -EINVAL;
+
+	if (n == -EAGAIN)
+		return;
+	if (n <= 0) {
+		loop_remove(device.loop, s);
+		fd_close(&s->fd);
+		fd_close(&sock);
+		return;
+	}
+	if (sock >= 0 && usock_is_connected(sock, &type) && type == SOCK_SEQPACKET)
+		r = b_proxy_new(device.loop, fd_steal(&sock), helper_gone, &device, &next);
+	fd_close(&sock);
+	if (r == 0)
+		r = p9_server_new_helper(&device.server, next);
+	if (r < 0) {
+		log_error("a helper was handed in that cannot be used: %s", errno_name(r));
+		return;
+	}
+	device.helper = next;
+	b_proxy_free(old);
+}
+
+/* ---- clients ---- */
+
+static void client_closed(void *context, unsigned left)
+{
+	struct device *d = context;
+
+	if (d->serves_one && left == 0)
+		loop_stop(d->loop);
+}
+
+static int open_clients(struct device *d, const struct config *c, int listener)
+{
+	int r = t_socket_new(d->loop, &d->server, client_closed, d, &d->clients);
+
+	if (r < 0)
+		return r;
+	d->serves_one = c->fd >= 0;
+	return c->fd >= 0 ? t_socket_serve(d->clients, c->fd)
+	                  : t_socket_listen(d->clients, listener);
+}
+
+/* ---- start ---- */
+
+static void stop(int signal_number UNUSED)
+{
+	/* Nothing needs to be put in order: what is to be safe is safe when its request is answered. */
+	_exit(EXIT_SUCCESS);
+}
+
+static int check_sockets(const struct config *c)
+{
+	int type = 0;
+
+	if (!usock_is_connected(c->helper_fd, &type) || type != SOCK_SEQPACKET) {
+		log_error("--helper-fd %d: must be a connected Unix socket of type SOCK_SEQPACKET",
+		          c->helper_fd);
+		return -EINVAL;
+	}
+	if (c->handover_fd >= 0 &&
+	    (!usock_is_connected(c->handover_fd, &type) || type != SOCK_SEQPACKET)) {
+		log_error(
+		    "--handover-fd %d: must be a connected Unix socket of type SOCK_SEQPACKET",
+		    c->handover_fd);
+		return -EINVAL;
+	}
+	if (c->fd >= 0 && (!usock_is_connected(c->fd, &type) || type != SOCK_STREAM)) {
+		log_error("--fd %d: must be a connected Unix socket of type SOCK_STREAM", c->fd);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int listen_at(const char *path, int *ret_listener)
+{
+	mode_t before = umask(077);
+	int r = usock_listen(path, ret_listener);
+
+	(void)umask(before);
+	if (r == -EADDRINUSE)
+		log_error("--listen unix:%s: exists already; remove it first", path);
+	else if (r < 0)
+		log_error("--listen unix:%s: %s", path, errno_name(r));
+	return r;
+}
+
+static int start(struct device *d, const struct config *c, int listener)
+{
+	int r = loop_new(&d->loop);
+
+	if (r < 0)
+		return r;
+	r = ring_new(d->loop, RING_ENTRIES, &d->ring);
+	if (r < 0)
+		log_warning("no io_uring (%s): reads and writes that wait hold up the others",
+		            errno_name(r));
+	if (r < 0)
+		d->ring = NULL;
+	r = b_proxy_new(d->loop, c->helper_fd, helper_gone, d, &d->helper);
+	if (r == 0)
+		r = open_clients(d, c, listener);
+	d->handover.fd = c->handover_fd;
+	d->handover.ready = handover_ready;
+	if (r == 0 && c->handover_fd >= 0) {
+		(void)fcntl(c->handover_fd, F_SETFL, O_NONBLOCK);
+		r = loop_add(d->loop, &d->handover, EPOLLIN);
+	}
+	if (r == 0)
+		r = p9_server_init(&d->server, d->loop, d->ring, d->helper, helper_ready, d);
+	if (r < 0)
+		log_error("cannot start: %s", errno_name(r));
+	return r;
+}
+
+static int serve(const struct config *c)
+{
+	int listener = -1, syslog_fd = -1;
+	int r = check_sockets(c);
+
+	if (r == 0)
+		r = lockdown_start(c);
+	if (r == 0 && c->listen_path)
+		r = listen_at(c->listen_path, &listener);
+	if (r < 0)
+		return r;
+	if (ready_prepare(&device.ready, c->ready_fd) < 0)
+		log_warning("$NOTIFY_SOCKET cannot be used");
+	if (c->syslog && log_open_syslog(&syslog_fd) < 0)
+		log_warning("no system log: logging to standard error");
+	r = start(&device, c, listener);
+	if (r < 0)
+		return r;
+	if (signal(SIGTERM, stop) == SIG_ERR || signal(SIGINT, stop) == SIG_ERR)
+		return -errno;
+	r = lockdown_serve();
+	if (r < 0)
+		return r;
+	if (syslog_fd >= 0)
+		log_to_syslog(syslog_fd);
+	r = loop_run(device.loop);
+	if (r == 0 && device.failed) {
+		log_error("the helper does not answer");
+		r = -EIO;
+	}
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct config c;
+
+	log_init("virtfs-device", LOG_LEVEL_INFO);
+	if (confine_fill_stdio() < 0)
+		return EXIT_FAILURE;
+	switch (config_parse(argc, argv, &c)) {
+	case CONFIG_DONE:
+		return EXIT_SUCCESS;
+	case CONFIG_BAD:
+		return EXIT_FAILURE;
+	case CONFIG_RUN:
+		break;
+	}
+	log_init("virtfs-device", c.log_level);
+	return serve(&c) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * op_lock.c: Tlock and Tgetlock, as locks of the host.
+ *
+ * A lock's owner is a client's process (client_id, proc_id) on one file, through whatever fids. Each owner has an open
+ * file description of its own, and its locks are that one's (OFD locks, fcntl(2)): so owners conflict with each other,
+ * with other mounts and with programs of the host, and all goes when the description is closed. The first owner on a
+ * fid takes a duplicate of the fid's; another one gets a fresh one from the helper.
+ *
+ * A lock that has to wait is tried again when another is given up here, and every few milliseconds, because the host
+ * tells nobody; its reply waits as long. Linux would ask only every 30 seconds again.
+ */
+#include "virtio-9p/server.h"
+
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RETRY_NS 20000000
+
+struct lock_owner {
+	struct lock_owner *next;
+	const struct p9_session *session;
+	uint64_t dev, ino;
+	uint32_t proc_id;
+	uint32_t refs; /* fids that use it, and requests */
+	int fd;
+	bool writable;
+	size_t id_size;
+	uint8_t id[];
+};
+
+/* A fid's part in an owner. */
+struct lock_use {
+	struct lock_use *next;
+	struct lock_owner *owner;
+};
+
+/* ---- owners ---- */
+
+static bool is_owner(const struct lock_owner *o, const struct p9_req *r, uint32_t proc_id,
+                     const struct wt_str *id)
+{
+	return o->session == r->session && o->dev == r->fid->node->dev &&
+	       o->ino == r->fid->node->ino && o->proc_id == proc_id && o->id_size == id->size &&
+	       (id->size == 0 || memcmp(o->id, id->data, id->size) == 0);
+}
+
+static void owner_put(struct p9_server *s, struct lock_owner *o)
+{
+	struct lock_owner **link = &s->owners;
+
+	if (!o || --o->refs)
+		return;
+	while (*link != o)
+		link = &(*link)->next;
+	*link = o->next;
+	close_file(s, o->fd);
+	free(o);
+}
+
+/* Notes that a fid uses an owner. */
+static bool use_owner(struct fid *f, struct lock_owner *o)
+{
+	struct lock_use *u;
+
+	for (u = f->locks; u; u = u->next) {
+		if (u->owner == o)
+			return true;
+	}
+	u = malloc(sizeof(*u));
+	if (!u)
+		return false;
+	*u = (struct lock_use){.next = f->locks, .owner = o};
+	f->locks = u;
+	o->refs++;
+	return true;
+}
+
+static struct lock_owner *owner_new(struct p9_req *r, uint32_t proc_id, const struct wt_str *id,
+                                    int fd)
+{
+	struct p9_server *s = r->session->server;
+	struct lock_owner *o = malloc(sizeof(*o) + id->size);
+
+	if (!o) {
+		fd_close(&fd);
+		return NULL;
+	}
+	*o = (struct lock_owner){
+	    .next = s->owners,
+	    .session = r->session,
+	    .dev = r->fid->node->dev,
+	    .ino = r->fid->node->ino,
+	    .proc_id = proc_id,
+	    .refs = 1,
+	    .fd = fd,
+	    .writable = (r->fid->flags & RPC_O_ACCMODE) != 0,
+	    .id_size = id->size,
+	};
+	if (id->size)
+		memcpy(o->id, id->data, id->size);
+	s->owners = o;
+	return o;
+}
+
+void locks_release_fid(struct p9_server *s, struct fid *f)
+{
+	bool any = f->locks;
+
+	while (f->locks) {
+		struct lock_use *u = f->locks;
+
+		f->locks = u->next;
+		owner_put(s, u->owner);
+		free(u);
+	}
+	if (any)
+		locks_retry(s);
+}
+
+/* ---- the host's lock ---- */
+
+static bool range_of(uint64_t start, uint64_t length, struct flock *ret)
+{
+	if (start > INT64_MAX || length > (uint64_t)INT64_MAX - start)
+		return false;
+	ret->l_whence = SEEK_SET;
+	ret->l_start = (off_t)start;
+	ret->l_len = (off_t)length; /* 0: to the end, in both worlds */
+	return true;
+}
+
+/* Return: 0, -EAGAIN for a conflict, or another -errno. */
+static int try_lock(const struct lock_owner *o, const struct p9_lock_req *q)
+{
+	static const short types[] = {F_RDLCK, F_WRLCK, F_UNLCK};
+	struct flock l = {.l_type = types[q->type]};
+
+	if (!range_of(q->start, q->length, &l))
+		return -EINVAL;
+	if (fcntl(o->fd, F_OFD_SETLK, &l) == 0)
+		return 0;
+	return errno == EACCES ? -EAGAIN : -errno;
+}
+
+static void lock_end(struct p9_req *r, int error)
+{
+	struct p9_server *s = r->session->server;
+	struct p9_lock_rep a = {.status = P9_LOCK_SUCCESS};
+	bool gave_up = r->u.lock.q.type == P9_LOCK_TYPE_UNLCK;
+
+	owner_put(s, r->u.lock.owner);
+	r->u.lock.owner = NULL;
+	if (error == -EAGAIN)
+		a.status = P9_LOCK_BLOCKED;
+	if (error < 0 && error != -EAGAIN)
+		p9_error(r, error);
+	else
+		p9_reply(r, &a);
+	if (gave_up)
+		locks_retry(s);
+}
+
+/* ---- waiting ---- */
+
+static void retry_due(struct loop_timer *t)
+{
+	locks_retry((struct p9_server *)((char *)t - offsetof(struct p9_server, lock_timer)));
+}
+
+void locks_init(struct p9_server *s)
+{
+	s->lock_timer.due = retry_due;
+}
+
+static void wait_for_lock(struct p9_req *r)
+{
+	struct p9_server *s = r->session->server;
+	struct p9_req **link = &s->lock_waiters;
+
+	while (*link)
+		link = &(*link)->next_waiter;
+	*link = r;
+	r->next_waiter = NULL;
+	r->waiting_lock = true;
+	if (s->lock_waiter_count++ == 0)
+		loop_timer_set(s->loop, &s->lock_timer, loop_now() + RETRY_NS);
+}
+
+/* Takes a request off the list; its owner is let go too. */
+void locks_forget_waiter(struct p9_req *r)
+{
+	struct p9_server *s = r->session->server;
+	struct p9_req **link = &s->lock_waiters;
+
+	while (*link != r)
+		link = &(*link)->next_waiter;
+	*link = r->next_waiter;
+	r->waiting_lock = false;
+	s->lock_waiter_count--;
+	owner_put(s, r->u.lock.owner);
+	r->u.lock.owner = NULL;
+}
+
+void locks_retry(struct p9_server *s)
+{
+	/* In the order they came. Granting one may end others' waits, so the list is looked through anew each time. */
+	for (struct p9_req *r = s->lock_waiters; r;) {
+		int e = try_lock(r->u.lock.owner, &r->u.lock.q);
+
+		if (e == -EAGAIN) {
+			r = r->next_waiter;
+			continue;
+		}
+		r->u.lock.owner->refs++; /* for lock_end() */
+		struct lock_owner *o = r->u.lock.owner;
+
+		locks_forget_waiter(r);
+		r->u.lock.owner = o;
+		lock_end(r, e);
+		r = s->lock_waiters;
+	}
+	loop_timer_set(s->loop, &s->lock_timer, s->lock_waiters ? loop_now() + RETRY_NS : 0);
+}
+
+/* ---- the messages ---- */
+
+static void lock_on(struct p9_req *r)
+{
+	const struct p9_lock_req *q = &r->u.lock.q;
+	struct p9_server *s = r->session->server;
+	int e = use_owner(r->fid, r->u.lock.owner) ? 0 : -ENOMEM;
+
+	if (e == 0)
+		e = try_lock(r->u.lock.owner, q);
+	if (e == -EAGAIN && (q->flags & P9_LOCK_FLAGS_BLOCK) &&
+	    s->lock_waiter_count < P9_LOCKS_WAIT_MAX && r->fid->listed)
+		wait_for_lock(r);
+	else
+		lock_end(r, e);
+}
+
+static void getlock_on(struct p9_req *r)
+{
+	const struct p9_getlock_req *q = &r->u.getlock.q;
+	/* Linux asks with type UNLCK: whether anything is in the way. */
+	struct flock l = {.l_type = q->type == P9_LOCK_TYPE_RDLCK ? F_RDLCK : F_WRLCK};
+	struct p9_getlock_rep a = {.type = P9_LOCK_TYPE_UNLCK,
+	                           .start = q->start,
+	                           .length = q->length,
+	                           .proc_id = q->proc_id,
+	                           .client_id = q->client_id};
+	int e = range_of(q->start, q->length, &l) ? 0 : -EINVAL;
+
+	if (e == 0 && fcntl(r->u.getlock.owner->fd, F_OFD_GETLK, &l) < 0)
+		e = -errno;
+	owner_put(r->session->server, r->u.getlock.owner);
+	r->u.getlock.owner = NULL;
+	if (e < 0) {
+		p9_error(r, e);
+		return;
+	}
+	if (l.l_type != F_UNLCK) {
+		a.type = l.l_type == F_RDLCK ? P9_LOCK_TYPE_RDLCK : P9_LOCK_TYPE_WRLCK;
+		a.start = (uint64_t)l.l_start;
+		a.length = (uint64_t)l.l_len;
+		a.proc_id = l.l_pid > 0 ? (uint32_t)l.l_pid : 0;
+	}
+	p9_reply(r, &a);
+}
+
+/* What a request needs to know of its owner, for both messages. */
+struct lock_subject {
+	uint32_t proc_id;
+	struct wt_str client_id;
+	struct lock_owner **owner;
+	void (*go_on)(struct p9_req *r);
+};
+
+static struct lock_subject subject_of(struct p9_req *r)
+{
+	if (r->head.type == P9_LOCK)
+		return (struct lock_subject){r->u.lock.q.proc_id, r->u.lock.q.client_id,
+		                             &r->u.lock.owner, lock_on};
+	return (struct lock_subject){r->u.getlock.q.proc_id, r->u.getlock.q.client_id,
+	                             &r->u.getlock.owner, getlock_on};
+}
+
+static void fresh_done(struct p9_req *r, int error, const union rpc_reply *reply UNUSED, int fd)
+{
+	struct lock_subject s = subject_of(r);
+
+	if (error == 0) {
+		*s.owner = owner_new(r, s.proc_id, &s.client_id, fd);
+		error = *s.owner ? 0 : -ENOMEM;
+	}
+	if (error < 0)
+		p9_error(r, error);
+	else
+		s.go_on(r);
+}
+
+/* Whether some owner has the fid's own description. */
+static bool description_taken(const struct fid *f)
+{
+	return f->locks != NULL;
+}
+
+/* Finds the owner, or makes it, and goes on. */
+static void with_owner(struct p9_req *r)
+{
+	struct p9_server *server = r->session->server;
+	struct lock_subject s = subject_of(r);
+	struct fid *f = r->fid;
+	int fd;
+
+	for (struct lock_owner *o = server->owners; o; o = o->next) {
+		if (is_owner(o, r, s.proc_id, &s.client_id) &&
+		    (o->writable || !(f->flags & RPC_O_ACCMODE))) {
+			o->refs++;
+			*s.owner = o;
+			s.go_on(r);
+			return;
+		}
+	}
+	if (description_taken(f)) {
+		p9_call(
+		    r, RPC_OPEN,
+		    &(struct rpc_open_req){.node = f->node->nid, .flags = f->flags & RPC_O_ACCMODE},
+		    fresh_done);
+		return;
+	}
+	fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+	fresh_done(r, fd < 0 ? -errno : 0, NULL, fd);
+}
+
+static int get_open_file(struct p9_req *r, uint32_t number)
+{
+	int e = fid_get(r, number);
+
+	return e < 0 ? e : r->fid->state == FID_FILE ? 0 : -EBADF;
+}
+
+void op_lock(struct p9_req *r, const struct p9_lock_req *q)
+{
+	int e = get_open_file(r, q->fid);
+
+	if (e == 0 && (q->type > P9_LOCK_TYPE_UNLCK ||
+	               (q->flags & ~(P9_LOCK_FLAGS_BLOCK | P9_LOCK_FLAGS_RECLAIM))))
+		e = -EINVAL;
+	if (e < 0) {
+		p9_error(r, e);
+		return;
+	}
+	r->u.lock.q = *q;
+	r->u.lock.owner = NULL;
+	with_owner(r);
+}
+
+void op_getlock(struct p9_req *r, const struct p9_getlock_req *q)
+{
+	int e = get_open_file(r, q->fid);
+
+	if (e == 0 && q->type > P9_LOCK_TYPE_UNLCK)
+		e = -EINVAL;
+	if (e < 0) {
+		p9_error(r, e);
+		return;
+	}
+	r->u.getlock.q = *q;
+	r->u.getlock.owner = NULL;
+	with_owner(r);
+}

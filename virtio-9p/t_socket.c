@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * t_socket.c: bytes of a stream to requests, and replies back.
+ *
+ * Messages that are in the client's buffer as a whole are copied out of it into a request of their own; one that is
+ * larger than what is left there is received straight into its request. Small replies are gathered and go out in one
+ * call before the loop waits; large ones go from where they are. A client that does not take its replies is not read from.
+ */
+#include "virtio-9p/t_socket.h"
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/usock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define IN_SIZE      65536
+#define GATHER_SIZE  65536
+#define SMALL_REPLY  4096
+#define SMALL_OUT    320 /* room for most replies within the request itself */
+#define REQUESTS_MAX 512 /* under way for one client; more wait in its socket */
+
+struct request {
+	struct p9_req req;
+	struct client *client;
+	struct request *next; /* of replies that wait */
+	size_t reply_size;
+	uint8_t *large_out;
+	uint8_t small_out[SMALL_OUT];
+	uint8_t in[];
+};
+
+struct client {
+	struct p9_session session;
+	struct t_socket *t;
+	struct client *next;
+	struct loop_source source;
+	bool closing, blocked;
+	bool in_flush_list;
+	struct client *next_to_flush;
+	struct request *first, *last; /* replies to send, in order */
+	size_t first_sent;            /* bytes of the first's reply that are gone */
+	struct request *partial;      /* a large message that is coming in */
+	size_t partial_have;
+	size_t have, taken; /* in buffer: bytes, and those that became requests */
+	uint8_t buffer[IN_SIZE];
+};
+
+struct t_socket {
+	struct loop *loop;
+	struct p9_server *server;
+	struct loop_source listener;
+	struct client *clients, *to_flush;
+	unsigned count;
+	void (*closed)(void *context, unsigned left);
+	void *context;
+	uint8_t gather[GATHER_SIZE];
+};
+
+static void update_events(struct client *c);
+static void take_messages(struct client *c);
+static bool may_read(const struct client *c);
+static void client_close(struct client *c, const char *why);
+
+/* ---- replies ---- */
+
+static void free_request(struct request *q)
+{
+	free(q->large_out);
+	free(q);
+}
+
+static bool room(struct p9_req *req, size_t size)
+{
+	struct request *q = (struct request *)req;
+
+	if (size <= SMALL_OUT) {
+		req->out = q->small_out;
+		req->out_room = SMALL_OUT;
+		return true;
+	}
+	if (q->large_out && req->out_room >= size && req->out == q->large_out)
+		return true;
+	free(q->large_out);
+	q->large_out = malloc(size);
+	req->out = q->large_out;
+	req->out_room = q->large_out ? size : 0;
+	return q->large_out;
+}
+
+static void reply(struct p9_req *req, size_t size)
+{
+	struct request *q = (struct request *)req;
+	struct client *c = q->client;
+
+	if (size == 0 || c->closing) {
+		free_request(q);
+		return;
+	}
+	q->reply_size = size;
+	q->next = NULL;
+	if (c->last)
+		c->last->next = q;
+	else
+		c->first = q;
+	c->last = q;
+	if (!c->in_flush_list) {
+		c->in_flush_list = true;
+		c->next_to_flush = c->t->to_flush;
+		c->t->to_flush = c;
+	}
+}
+
+static void drop_first(struct client *c)
+{
+	struct request *q = c->first;
+
+	c->first = q->next;
+	if (!c->first)
+		c->last = NULL;
+	c->first_sent = 0;
+	free_request(q);
+}
+
+/* Takes n bytes off the replies that wait. */
+static void sent(struct client *c, size_t n)
+{
+	while (n > 0) {
+		size_t left = c->first->reply_size - c->first_sent;
+
+		if (n < left) {
+			c->first_sent += n;
+			return;
+		}
+		n -= left;
+		drop_first(c);
+	}
+}
+
+static void flush_client(struct client *c)
+{
+	struct t_socket *t = c->t;
+
+	c->blocked = false;
+	while (c->first && !c->closing) {
+		size_t size = 0, skip = c->first_sent;
+		ssize_t n;
+
+		for (const struct request *q = c->first; q && q->reply_size - skip <= SMALL_REPLY &&
+		                                         size + q->reply_size - skip <= GATHER_SIZE;
+		     q = q->next) {
+			memcpy(t->gather + size, q->req.out + skip, q->reply_size - skip);
+			size += q->reply_size - skip;
+			skip = 0;
+		}
+		n = size ? usock_send_some(c->source.fd, t->gather, size)
+		         : usock_send_some(c->source.fd, c->first->req.out + c->first_sent,
+		                           c->first->reply_size - c->first_sent);
+		if (n == -EAGAIN) {
+			c->blocked = true;
+			break;
+		}
+		if (n < 0) {
+			client_close(c, NULL);
+			return;
+		}
+		sent(c, (size_t)n);
+	}
+	update_events(c);
+}
+
+/* One use of a client: it outlives what happens in between. */
+static void hold(struct client *c)
+{
+	c->session.under_way++;
+}
+
+static void let_go(struct client *c)
+{
+	if (--c->session.under_way == 0 && c->closing)
+		c->session.transport->ended(&c->session);
+}
+
+/* Sends what is answered, and takes what waited for that: messages that are in the buffer already. */
+static bool flush_all(void *context)
+{
+	struct t_socket *t = context;
+	bool took = false;
+
+	while (t->to_flush) {
+		struct client *c = t->to_flush;
+
+		t->to_flush = c->next_to_flush;
+		c->in_flush_list = false;
+		hold(c);
+		if (!c->blocked)
+			flush_client(c);
+		if (c->have > c->taken && may_read(c)) {
+			take_messages(c);
+			took = true;
+		}
+		let_go(c);
+	}
+	return took;
+}
+
+/* ---- requests ---- */
+
+static struct request *new_request(struct client *c, size_t size)
+{
+	struct request *q = malloc(sizeof(*q) + size);
+
+	if (!q)
+		return NULL;
+	memset(q, 0, offsetof(struct request, small_out));
+	q->client = c;
+	q->req.in = q->in;
+	q->req.in_size = size;
+	return q;
+}
+
+/* The size[4] of the message that starts at p. Return: false if it is more than this session may send. */
+static bool message_size(const struct client *c, const uint8_t *p, size_t *ret)
+{
+	struct rd r = rd_over(p, sizeof(uint32_t));
+	uint32_t most = c->session.msize ? c->session.msize : 8192;
+
+	*ret = rd_le32(&r);
+	return *ret >= P9_HEAD_SIZE && *ret <= most;
+}
+
+/* Makes requests of what is in the buffer. */
+static void take_messages(struct client *c)
+{
+	while (!c->closing && !c->partial && c->session.under_way < REQUESTS_MAX) {
+		size_t left = c->have - c->taken, size = 0;
+		struct request *q;
+
+		if (left < sizeof(uint32_t))
+			break;
+		if (!message_size(c, c->buffer + c->taken, &size)) {
+			client_close(c, "a message's size is out of bounds");
+			return;
+		}
+		if (left < size && size <= IN_SIZE / 2)
+			break;
+		q = new_request(c, size);
+		if (!q) {
+			client_close(c, "out of memory");
+			return;
+		}
+		if (left >= size) {
+			memcpy(q->in, c->buffer + c->taken, size);
+			c->taken += size;
+			p9_submit(&c->session, &q->req);
+		} else {
+			memcpy(q->in, c->buffer + c->taken, left);
+			c->taken += left;
+			c->partial = q;
+			c->partial_have = left;
+		}
+	}
+	if (c->taken == c->have) {
+		c->taken = c->have = 0;
+	} else if (c->taken > 0) {
+		memmove(c->buffer, c->buffer + c->taken, c->have - c->taken);
+		c->have -= c->taken;
+		c->taken = 0;
+	}
+}
+
+/* Receives once. Return: false when there is no more for now, or the client is gone. */
+static bool receive(struct client *c)
+{
+	struct request *q = c->partial;
+	uint8_t *to = q ? q->in + c->partial_have : c->buffer + c->have;
+	size_t size = q ? q->req.in_size - c->partial_have : IN_SIZE - c->have;
+	ssize_t n = usock_recv(c->source.fd, to, size, NULL);
+
+	if (n == -EAGAIN)
+		return false;
+	if (n <= 0) {
+		client_close(c, NULL);
+		return false;
+	}
+	if (!q) {
+		c->have += (size_t)n;
+	} else {
+		c->partial_have += (size_t)n;
+		if (c->partial_have == q->req.in_size) {
+			c->partial = NULL;
+			p9_submit(&c->session, &q->req);
+		}
+	}
+	/* A short read has emptied the socket, most likely: the loop tells if not. */
+	return (size_t)n == size;
+}
+
+static bool may_read(const struct client *c)
+{
+	return !c->closing && !c->blocked && c->session.under_way < REQUESTS_MAX;
+}
+
+static void update_events(struct client *c)
+{
+	if (!c->closing)
+		loop_change(c->t->loop, &c->source,
+		            c->blocked    ? EPOLLOUT
+		            : may_read(c) ? EPOLLIN
+		                          : 0);
+}
+
+static void client_ready(struct loop_source *s, uint32_t events)
+{
+	struct client *c = (struct client *)((char *)s - offsetof(struct client, source));
+
+	hold(c);
+	if (events & EPOLLOUT)
+		flush_client(c);
+	if (may_read(c)) {
+		bool more;
+
+		do {
+			more = receive(c);
+			take_messages(c);
+		} while (more && may_read(c));
+	}
+	if (!c->closing && (events & (EPOLLHUP | EPOLLERR)) && !(events & EPOLLIN))
+		client_close(c, NULL);
+	update_events(c);
+	let_go(c);
+}
+
+/* ---- clients ---- */
+
+static void broken(struct p9_session *session, const char *why)
+{
+	client_close((struct client *)session, why);
+}
+
+/* All requests are back: the memory may go. */
+static void ended(struct p9_session *session)
+{
+	struct client *c = (struct client *)session;
+	struct t_socket *t = c->t;
+	struct client **link = &t->clients;
+
+	if (c->in_flush_list)
+		for (struct client **f = &t->to_flush; *f; f = &(*f)->next_to_flush)
+			if (*f == c) {
+				*f = c->next_to_flush;
+				break;
+			}
+	while (*link != c)
+		link = &(*link)->next;
+	*link = c->next;
+	while (c->first)
+		drop_first(c);
+	if (c->partial)
+		free_request(c->partial);
+	fd_close(&c->source.fd);
+	free(c);
+	t->count--;
+	t->closed(t->context, t->count);
+}
+
+static void client_close(struct client *c, const char *why)
+{
+	if (c->closing)
+		return;
+	if (why)
+		log_warning("a client's connection is closed: %s", why);
+	c->closing = true;
+	loop_remove(c->t->loop, &c->source);
+	p9_session_end(&c->session);
+}
+
+static const struct p9_transport_ops ops = {
+    .room = room, .reply = reply, .broken = broken, .ended = ended};
+
+int t_socket_serve(struct t_socket *t, int sock)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	int r = -ENOMEM, flags = fcntl(sock, F_GETFL);
+
+	if (c && flags >= 0 && fcntl(sock, F_SETFL, flags | O_NONBLOCK) == 0) {
+		c->t = t;
+		c->source.fd = sock;
+		c->source.ready = client_ready;
+		r = loop_add(t->loop, &c->source, EPOLLIN);
+	}
+	if (r == 0)
+		r = p9_session_init(&c->session, t->server, &ops, T_SOCKET_MSIZE);
+	if (r < 0) {
+		fd_close(&sock);
+		free(c);
+		return r;
+	}
+	c->next = t->clients;
+	t->clients = c;
+	t->count++;
+	return 0;
+}
+
+static void listener_ready(struct loop_source *s, uint32_t events UNUSED)
+{
+	struct t_socket *t = (struct t_socket *)((char *)s - offsetof(struct t_socket, listener));
+	int sock = -1, r = usock_accept(s->fd, &sock);
+
+	if (r == 0 && t->count >= T_SOCKET_CLIENTS) {
+		log_warning("a client is turned away: there are %u", t->count);
+		fd_close(&sock);
+	} else if (r == 0) {
+		r = t_socket_serve(t, sock);
+	}
+	if (r < 0 && r != -EAGAIN)
+		log_warning("cannot take a client on: %s", errno_name(r));
+}
+
+int t_socket_listen(struct t_socket *t, int listener)
+{
+	int flags = fcntl(listener, F_GETFL);
+
+	t->listener.fd = listener;
+	t->listener.ready = listener_ready;
+	if (flags < 0 || fcntl(listener, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
+	return loop_add(t->loop, &t->listener, EPOLLIN);
+}
+
+int t_socket_new(struct loop *l, struct p9_server *server,
+                 void (*closed)(void *context, unsigned left), void *context, struct t_socket **ret)
+{
+	struct t_socket *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	t->loop = l;
+	t->server = server;
+	t->listener.fd = -1;
+	t->closed = closed;
+	t->context = context;
+	loop_idle(l, flush_all, t);
+	*ret = t;
+	return 0;
+}
+
+void t_socket_free(struct t_socket *t)
+{
+	if (!t)
+		return;
+	while (t->clients)
+		client_close(t->clients, NULL);
+	fd_close(&t->listener.fd);
+	loop_idle_remove(t->loop, t);
+	free(t);
+}
