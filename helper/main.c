@@ -12,7 +12,7 @@
 #include "common/usock.h"
 #include "helper/config.h"
 #include "helper/cred.h"
-#include "helper/daemon.h"
+#include "common/daemon.h"
 #include "helper/export.h"
 #include "helper/legacy_serve.h"
 #include "helper/lockdown.h"

@@ -7,5 +7,6 @@
 #include "common/compiler.h"
 
 int MUST_CHECK command_proxy(int argc, char **argv);
+int MUST_CHECK command_serve(int argc, char **argv);
 
 #endif

@@ -10,6 +10,7 @@ static const struct {
 	int (*run)(int argc, char **argv);
 	const char *help;
 } commands[] = {
+    {"serve", command_serve, "serve a directory by 9P over a Unix socket"},
     {"proxy", command_proxy,
      "run a command (QEMU up to 9.1) beside a helper that serves a directory"},
 };

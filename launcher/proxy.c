@@ -10,10 +10,10 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/options.h"
-#include "common/parse.h"
 #include "common/usock.h"
 #include "launcher/programs.h"
 #include "launcher/spawn.h"
+#include "launcher/user.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -58,27 +58,6 @@ static void print_help(void)
 	options_help(rows, ARRAY_SIZE(rows));
 }
 
-/* "UID:GID", two numbers: names are the host's to map. */
-static bool parse_user(const char *text, struct proxy *p)
-{
-	const char *colon = strchr(text, ':');
-	char uid[16];
-	uint64_t u, g;
-
-	if (colon && (size_t)(colon - text) < sizeof(uid)) {
-		memcpy(uid, text, (size_t)(colon - text));
-		uid[colon - text] = '\0';
-		if (parse_u64(uid, UINT32_MAX - 1, &u) &&
-		    parse_u64(colon + 1, UINT32_MAX - 1, &g)) {
-			p->user = (struct spawn_user){.uid = (uid_t)u, .gid = (gid_t)g};
-			p->has_user = true;
-			return true;
-		}
-	}
-	log_error("--user '%s': must be two numbers, UID:GID", text);
-	return false;
-}
-
 static bool parse_name(const char *text, struct proxy *p)
 {
 	p->name = text;
@@ -108,8 +87,9 @@ static int parse(int argc, char **argv, struct proxy *p)
 				return EXIT_FAILURE;
 			break;
 		case OPT_USER:
-			if (!parse_user(value, p))
+			if (!user_parse(value, &p->user))
 				return EXIT_FAILURE;
+			p->has_user = true;
 			break;
 		case OPT_LOG_LEVEL:
 			p->log_level = value;

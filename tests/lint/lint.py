@@ -36,7 +36,7 @@ OWNERS = [
     (r'\b(l|f)?(get|set|list|remove)xattr\(', ['helper/node.c'], None),
     (r'#include "seccomp/load.h"', ['helper/lockdown.c', 'seccomp/load.c', 'virtio-9p/lockdown.c'], None),
     (r'liburing\.h', ['common/ring.c'], None),
-    (r'\b(fork|execve|execvp|execv)\(', ['helper/daemon.c', 'launcher/spawn.c'], None),
+    (r'\b(fork|execve|execvp|execv)\(', ['common/daemon.c', 'launcher/spawn.c'], None),
 ]
 LINES_MAX = 800
 

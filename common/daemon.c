@@ -1,5 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "helper/daemon.h"
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "common/daemon.h"
 
 #include "common/cleanup.h"
 

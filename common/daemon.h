@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* daemon.h: into the background, as the old helper goes without -n; the starter waits until the
  * daemon is ready. */
-#ifndef VIRTFS_HELPER_DAEMON_H
-#define VIRTFS_HELPER_DAEMON_H
+#ifndef VIRTFS_COMMON_DAEMON_H
+#define VIRTFS_COMMON_DAEMON_H
 
 #include "common/compiler.h"
 
