@@ -7,12 +7,12 @@
  */
 #include "common/cleanup.h"
 #include "common/confine.h"
+#include "common/daemon.h"
 #include "common/log.h"
 #include "common/ready.h"
 #include "common/usock.h"
 #include "helper/config.h"
 #include "helper/cred.h"
-#include "common/daemon.h"
 #include "helper/export.h"
 #include "helper/legacy_serve.h"
 #include "helper/lockdown.h"

@@ -25,6 +25,8 @@ struct device {
 	struct backend *helper;
 	struct p9_server server;
 	struct t_socket *clients;
+	const struct config *config;
+	int listener;
 	struct loop_source handover;
 	struct ready ready;
 	bool serves_one; /* --fd: ends with its client */
@@ -46,24 +48,6 @@ static void helper_gone(void *context)
 	}
 	d->failed = true;
 	loop_stop(d->loop);
-}
-
-/* The helper has said hello, or cannot: the first time the device is ready by that. */
-static void helper_ready(void *context)
-{
-	struct device *d = context;
-
-	if (!d->server.ready) {
-		d->failed = !d->ready_told;
-		if (d->failed)
-			loop_stop(d->loop);
-		return;
-	}
-	if (d->ready_told)
-		log_info("a new helper is in place");
-	else
-		ready_tell(&d->ready);
-	d->ready_told = true;
 }
 
 static void handover_ready(struct loop_source *s, uint32_t events UNUSED)
@@ -105,15 +89,41 @@ static void client_closed(void *context, unsigned left)
 		loop_stop(d->loop);
 }
 
-static int open_clients(struct device *d, const struct config *c, int listener)
+static int open_clients(struct device *d)
 {
+	const struct config *c = d->config;
 	int r = t_socket_new(d->loop, &d->server, client_closed, d, &d->clients);
 
 	if (r < 0)
 		return r;
 	d->serves_one = c->fd >= 0;
 	return c->fd >= 0 ? t_socket_serve(d->clients, c->fd)
-	                  : t_socket_listen(d->clients, listener);
+	                  : t_socket_listen(d->clients, d->listener);
+}
+
+/* The helper has said hello, or cannot: the first time the device is ready by that. */
+static void helper_ready(void *context)
+{
+	struct device *d = context;
+
+	if (!d->server.ready) {
+		d->failed = !d->ready_told;
+		if (d->failed)
+			loop_stop(d->loop);
+		return;
+	}
+	if (d->ready_told) {
+		log_info("a new helper is in place");
+		return;
+	}
+	/* Who connected before now waits in the socket: there was nothing to answer with. */
+	if (open_clients(d) < 0) {
+		d->failed = true;
+		loop_stop(d->loop);
+		return;
+	}
+	ready_tell(&d->ready);
+	d->ready_told = true;
 }
 
 /* ---- start ---- */
@@ -164,6 +174,8 @@ static int start(struct device *d, const struct config *c, int listener)
 {
 	int r = loop_new(&d->loop);
 
+	d->config = c;
+	d->listener = listener;
 	if (r < 0)
 		return r;
 	r = ring_new(d->loop, RING_ENTRIES, &d->ring);
@@ -173,8 +185,6 @@ static int start(struct device *d, const struct config *c, int listener)
 	if (r < 0)
 		d->ring = NULL;
 	r = b_proxy_new(d->loop, c->helper_fd, helper_gone, d, &d->helper);
-	if (r == 0)
-		r = open_clients(d, c, listener);
 	d->handover.fd = c->handover_fd;
 	d->handover.ready = handover_ready;
 	if (r == 0 && c->handover_fd >= 0) {

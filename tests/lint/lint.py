@@ -31,6 +31,7 @@ OWNERS = [
     (r'\b(recvmsg|sendmsg|recvmmsg|sendmmsg|SCM_RIGHTS)\b', ['common/usock.c'], None),
     (r'\b(SYS_openat2|openat2\()', ['helper/node.c'], None),
     (r'\bopenat\(', ['helper/node.c'], 'helper'),
+    (r'\b(open_by_handle_at|name_to_handle_at)\(', ['helper/handle.c'], None),
     (r'\b(SYS_)?(setfsuid|setfsgid|capset)\b', ['helper/cred.c'], None),
     (r'proc/self/fd', ['helper/lockdown.c'], None),
     (r'\b(l|f)?(get|set|list|remove)xattr\(', ['helper/node.c'], None),
@@ -157,7 +158,8 @@ def check_manual():
     """Every option that --help shows is an =item of the manual page, and the other way round."""
     problems = []
     pages = {'virtfs-proxy-helper': ('helper/virtfs-proxy-helper', [[]], 'docs/man/virtfs-proxy-helper.8.pod'),
-             'virtfs': ('launcher/virtfs', [['proxy']], 'docs/man/virtfs.1.pod')}
+             'virtfs-device': ('virtio-9p/virtfs-device', [[]], 'docs/man/virtfs-device.8.pod'),
+             'virtfs': ('launcher/virtfs', [['proxy'], ['serve']], 'docs/man/virtfs.1.pod')}
     for name, (program, commands, page) in pages.items():
         shown = set()
         for command in commands:
@@ -204,6 +206,7 @@ def main():
     check_policies()
     check_manual()
     check_links(files)
+    check_tool('the table of docs/protocol-rpc.md is that of wire/rpc.def', ['python3', 'docs/rpc_table.py'], [])
     check_tool('clang-format has nothing to change', ['clang-format', '--dry-run', '-Werror'],
                [f for f in sources])
     check_tool('shellcheck has nothing to say', ['shellcheck', '-x'], scripts)

@@ -121,6 +121,55 @@ Test(syscalls, what_an_attacker_would_want_ends_the_process, .timeout = 60)
 	}
 }
 
+/* Files by name are the helper's alone: the device has not even the calls. */
+static const struct {
+	const char *name;
+	long number;
+} by_name[] = {
+#define CALL(name)                \
+	{                         \
+#name, SYS_##name \
+	}
+    CALL(openat),      CALL(openat2),    CALL(mkdirat),        CALL(mknodat),
+    CALL(unlinkat),    CALL(renameat),   CALL(renameat2),      CALL(linkat),
+    CALL(symlinkat),   CALL(readlinkat), CALL(fchmodat),       CALL(fchownat),
+    CALL(truncate),    CALL(utimensat),  CALL(getxattr),       CALL(setxattr),
+    CALL(removexattr), CALL(listxattr),  CALL(getdents64),     CALL(statfs),
+    CALL(faccessat),   CALL(setfsuid),   CALL(setfsgid),       CALL(capset),
+    CALL(fchmod),      CALL(fchown),     CALL(io_uring_setup), CALL(io_uring_register),
+    CALL(pidfd_getfd),
+#undef CALL
+};
+
+Test(syscalls, the_device_has_no_call_that_takes_a_name, .timeout = 60)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(by_name); i++) {
+		int status = run(SECCOMP_DEVICE_SERVE, by_name[i].number, 0);
+
+		cr_assert_eq(status, 128 + SIGSYS, "%s: status %d", by_name[i].name, status);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(dangerous); i++) {
+		int status;
+
+		/* What it does need: clients, the ring, and fcntl, of which the next test tells. */
+		if (dangerous[i].number == SYS_accept4 || dangerous[i].number == SYS_fcntl ||
+		    dangerous[i].number == SYS_io_uring_enter)
+			continue;
+		status = run(SECCOMP_DEVICE_SERVE, dangerous[i].number, 0);
+		cr_assert_eq(status, 128 + SIGSYS, "%s: status %d", dangerous[i].name, status);
+	}
+}
+
+Test(syscalls, the_device_asks_descriptors_five_things)
+{
+	static const long allowed[] = {F_OFD_SETLK, F_OFD_GETLK, F_DUPFD_CLOEXEC, F_GETFL, F_SETFL};
+
+	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++)
+		cr_assert_eq(run(SECCOMP_DEVICE_SERVE, SYS_fcntl, allowed[i]), 0);
+	cr_assert_eq(run(SECCOMP_DEVICE_SERVE, SYS_fcntl, F_SETOWN), 128 + SIGSYS);
+	cr_assert_eq(run(SECCOMP_DEVICE_SERVE, SYS_fcntl, F_NOTIFY), 128 + SIGSYS);
+}
+
 Test(syscalls, what_serving_needs_is_let_through)
 {
 	static const long needed[] = {
