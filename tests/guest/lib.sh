@@ -26,6 +26,7 @@ GUEST_MODULES=(
 	fs/fscache/fscache
 	net/9p/9pnet
 	net/9p/9pnet_virtio
+	net/9p/9pnet_fd
 	fs/9p/9p
 )
 
@@ -173,6 +174,12 @@ guest_command() {
 guest_share() {
 	GUEST_QEMU+=(-fsdev "proxy,id=$1,sock_fd={$1}"
 		-device "virtio-9p-pci,fsdev=$1,mount_tag=$1")
+}
+
+# guest_port ID SOCKET: a port "9p-ID" of the guest that is a connection to a 9P server at SOCKET.
+guest_port() {
+	GUEST_QEMU+=(-chardev "socket,id=port-$1,path=$2"
+		-device "virtserialport,chardev=port-$1,name=9p-$1")
 }
 
 # Read what the guest tells until guest_run says that it has ended.
