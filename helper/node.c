@@ -198,7 +198,7 @@ static int type_gate(const struct export *x, int node, mode_t *ret_type)
 
 int node_reopen(const struct export *x, int node, int flags, int *ret_fd)
 {
-	mode_t type;
+	mode_t type = 0;
 	int r = type_gate(x, node, &type), fd;
 
 	if (r < 0)
@@ -240,7 +240,7 @@ int node_chmod(const struct export *x, int node, mode_t mode)
 
 int node_truncate(const struct export *x, int node, off_t length)
 {
-	mode_t type;
+	mode_t type = 0;
 	int r = type_gate(x, node, &type);
 
 	if (r < 0)

@@ -93,7 +93,7 @@ static void read_section(int number, const char *text)
 static void read_line(int number, const char *text)
 {
 	struct line *l;
-	char who[WORD_SIZE], value[WORD_SIZE];
+	char who[WORD_SIZE], value[WORD_SIZE], digit[2];
 	int used = 0;
 
 	if (line_count == LINES_MAX || section_count == 0)
@@ -104,8 +104,9 @@ static void read_line(int number, const char *text)
 	if (sscanf(text, "%511s %n", l->calls, &used) != 1)
 		die(number, "no call", text);
 	text += used;
-	if (sscanf(text, "arg%u == %511s %n", &l->arg, value, &used) == 2) {
+	if (sscanf(text, "arg%1[0-5] == %511s %n", digit, value, &used) == 2) {
 		l->has_test = true;
+		l->arg = (unsigned)(digit[0] - '0');
 		l->value = constant(number, value);
 		text += used;
 	}

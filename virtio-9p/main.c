@@ -233,7 +233,7 @@ static int serve(const struct config *c)
 
 int main(int argc, char **argv)
 {
-	struct config c;
+	static struct config c; /* the device keeps it */
 
 	log_init("virtfs-device", LOG_LEVEL_INFO);
 	if (confine_fill_stdio() < 0)
