@@ -22,13 +22,15 @@ static const uint8_t allowed[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_FSY
 
 static int restrict_ring(struct io_uring *uring)
 {
-	struct io_uring_restriction r[ARRAY_SIZE(allowed)] = {0};
+	struct io_uring_restriction r[ARRAY_SIZE(allowed) + 1] = {0};
 
 	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++) {
 		r[i].opcode = IORING_RESTRICTION_SQE_OP;
 		r[i].sqe_op = allowed[i];
 	}
-	return io_uring_register_restrictions(uring, r, ARRAY_SIZE(allowed));
+	r[ARRAY_SIZE(allowed)].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	r[ARRAY_SIZE(allowed)].sqe_flags = IOSQE_ASYNC;
+	return io_uring_register_restrictions(uring, r, ARRAY_SIZE(r));
 }
 
 static void complete(struct loop_source *s, uint32_t events UNUSED)

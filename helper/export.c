@@ -54,6 +54,7 @@ int export_learn(struct export *x)
 		x->is_local = true;
 		break;
 	case TMPFS_MAGIC:
+		x->is_memory = true;
 		x->is_local = true;
 		break;
 	default:

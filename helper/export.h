@@ -15,7 +15,8 @@ struct export
 	int proc_fds; /* O_PATH of /proc/self/fd, also the working directory: node.c reopens files
 	                 through it */
 	bool readonly;
-	bool is_local; /* reads, writes and fstat of an open file wait for nothing but its disk */
+	bool is_memory; /* a tmpfs: nothing of it ever waits */
+	bool is_local;  /* reads, writes and fstat of an open file wait for nothing but its disk */
 	bool has_generations; /* the file system answers FS_IOC_GETVERSION */
 };
 

@@ -43,8 +43,9 @@ int rpc_answer_hello(struct rpc_call *c, const struct rpc_hello_req *q, struct r
 	a->packet_max = RPC_PACKET_MAX;
 	a->calls_max = RPC_CALLS_MAX;
 	a->nodes_max = RPC_NODES_MAX;
-	a->flags =
-	    (c->x->readonly ? RPC_EXPORT_READONLY : 0) | (c->x->is_local ? RPC_EXPORT_LOCAL : 0);
+	a->flags = (c->x->readonly ? RPC_EXPORT_READONLY : 0) |
+	           (c->x->is_local ? RPC_EXPORT_LOCAL : 0) |
+	           (c->x->is_memory ? RPC_EXPORT_MEMORY : 0);
 	return nodes_add(root, NODE_FILE, &a->root);
 }
 

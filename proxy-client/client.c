@@ -255,6 +255,9 @@ void pxc_receive(struct pxc *p)
 		}
 		if (p->first)
 			send_waiting(p);
+		/* Each packet is the reply of a call: without one under way there is none to look for. */
+		if (p->under_way == 0)
+			break;
 	}
 	send_waiting(p);
 }
@@ -353,4 +356,9 @@ void pxc_flush(struct pxc *p)
 		else
 			p->released_count -= count;
 	}
+}
+
+size_t pxc_to_release(const struct pxc *p)
+{
+	return p->released_count;
 }

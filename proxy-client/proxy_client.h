@@ -63,4 +63,7 @@ void pxc_cancel(struct pxc *p, uint32_t call);
 void pxc_release(struct pxc *p, uint64_t nid);
 void pxc_flush(struct pxc *p);
 
+/** pxc_to_release() - How many wait for that. */
+size_t pxc_to_release(const struct pxc *p) MUST_CHECK;
+
 #endif

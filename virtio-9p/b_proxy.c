@@ -2,14 +2,20 @@
 #include "virtio-9p/b_proxy.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+
+/* A release of its own for each clunk would wake the helper as often as a call does. */
+#define RELEASE_BATCH    64
+#define RELEASE_DELAY_NS 20000000
 
 struct b_proxy {
 	struct backend backend;
 	struct loop *loop;
 	struct pxc *pxc;
 	struct loop_source source;
+	struct loop_timer release_timer;
 	bool listening;
 	void (*gone)(void *context);
 	void *context;
@@ -22,6 +28,7 @@ static void look(struct b_proxy *p)
 		return;
 	if (!pxc_alive(p->pxc)) {
 		p->listening = false;
+		p->source.fd = -1; /* it is closed; a client may have its number by now */
 		loop_remove(p->loop, &p->source);
 		p->gone(p->context);
 		return;
@@ -41,9 +48,22 @@ static bool idle(void *context)
 {
 	struct b_proxy *p = context;
 
-	pxc_flush(p->pxc);
+	size_t count = pxc_to_release(p->pxc);
+
+	if (count >= RELEASE_BATCH)
+		pxc_flush(p->pxc);
+	else if (count > 0 && !p->release_timer.at_ns)
+		loop_timer_set(p->loop, &p->release_timer, loop_now() + RELEASE_DELAY_NS);
 	look(p);
 	return false;
+}
+
+static void release_due(struct loop_timer *t)
+{
+	struct b_proxy *p = (struct b_proxy *)((char *)t - offsetof(struct b_proxy, release_timer));
+
+	pxc_flush(p->pxc);
+	look(p);
 }
 
 static int call(struct backend *b, enum rpc_type type, const void *request, pxc_done *done,
@@ -80,6 +100,7 @@ int b_proxy_new(struct loop *l, int sock, void (*gone)(void *context), void *con
 	p->context = context;
 	p->source.fd = pxc_fd(p->pxc);
 	p->source.ready = ready;
+	p->release_timer.due = release_due;
 	r = loop_add(l, &p->source, EPOLLIN);
 	if (r < 0) {
 		pxc_free(p->pxc);
@@ -102,6 +123,7 @@ void b_proxy_free(struct backend *b)
 		loop_remove(p->loop, &p->source);
 	p->listening = false;
 	loop_idle_remove(p->loop, p);
+	loop_timer_set(p->loop, &p->release_timer, 0);
 	pxc_free(p->pxc);
 	free(p);
 }

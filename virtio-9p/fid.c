@@ -169,6 +169,16 @@ void fid_become(struct fid *f, struct dnode *node, const struct fid *parent)
 	f->state = FID_WALKED;
 }
 
+void fid_name(struct p9_server *s, struct fid *f, struct dnode *base, char *path)
+{
+	struct dnode *old = f->base;
+
+	f->base = dnode_hold(base);
+	dnode_put(s, old);
+	free(f->path);
+	f->path = path;
+}
+
 void fid_hold(struct fid *f)
 {
 	f->refs++;
@@ -181,7 +191,7 @@ void fid_put(struct p9_session *s, struct fid *f)
 	if (!f || --f->refs)
 		return;
 	if (f->fd >= 0)
-		close_file(server, f->fd);
+		close_file(server, f->fd, f->local);
 	if (f->stream && f->node && dnode_live(server, f->node))
 		server->backend->ops->release(server->backend, f->stream);
 	if (f->xattr) {

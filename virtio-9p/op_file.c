@@ -29,6 +29,20 @@ static void opened(struct p9_req *r, const struct wt_attr *attr)
 		p9_error(r, -ENFILE);
 }
 
+/* The fid is an open file from now on. */
+static void have_file(struct p9_req *r, int fd)
+{
+	const struct p9_server *s = r->session->server;
+	struct fid *f = r->fid;
+	bool on_root = f->node->dev == s->root->dev;
+
+	f->state = FID_FILE;
+	f->fd = fd;
+	f->flags = r->u.open.flags;
+	f->local = s->local && on_root;
+	f->memory = s->memory && on_root;
+}
+
 static void open_done(struct p9_req *r, int error, const union rpc_reply *reply, int fd)
 {
 	struct fid *f = r->fid;
@@ -39,9 +53,7 @@ static void open_done(struct p9_req *r, int error, const union rpc_reply *reply,
 		p9_error(r, error);
 		return;
 	}
-	f->state = FID_FILE;
-	f->fd = fd;
-	f->flags = r->u.open.flags;
+	have_file(r, fd);
 	opened(r, &reply->open.attr);
 }
 
@@ -104,11 +116,10 @@ static void create_done(struct p9_req *r, int error, const union rpc_reply *repl
 		p9_error(r, -ENOMEM);
 		return;
 	}
+	fid_name(s, f, f->node, strndup((const char *)r->u.open.name.data, r->u.open.name.size));
 	dnode_put(s, f->node);
 	f->node = n;
-	f->state = FID_FILE;
-	f->fd = fd;
-	f->flags = r->u.open.flags;
+	have_file(r, fd);
 	opened(r, &reply->create.attr);
 }
 
@@ -135,6 +146,7 @@ void op_lcreate(struct p9_req *r, const struct p9_lcreate_req *q)
 	}
 	f->state = FID_OPENING;
 	r->u.open.flags = q->flags & OPEN_FLAGS;
+	r->u.open.name = q->name;
 	p9_changed(r->session->server);
 	p9_call(r, RPC_CREATE,
 	        &(struct rpc_create_req){.dir = f->node->nid,
@@ -148,21 +160,33 @@ void op_lcreate(struct p9_req *r, const struct p9_lcreate_req *q)
 
 /* ---- data ---- */
 
-static void close_done(struct ring_op *op, int result UNUSED)
+/* A descriptor that is being closed by the ring. */
+struct closing {
+	struct ring_op op;
+	int fd;
+};
+
+static void close_done(struct ring_op *op, int result)
 {
-	free(op);
+	struct closing *c = (struct closing *)op;
+
+	/* Not even tried: then here. After any other error the descriptor is gone (close(2)). */
+	if (result == -EINVAL || result == -EACCES || result == -ECANCELED)
+		fd_close(&c->fd);
+	free(c);
 }
 
-void close_file(struct p9_server *s, int fd)
+void close_file(struct p9_server *s, int fd, bool local)
 {
 	/* Closing may wait for another machine. */
-	struct ring_op *op = s->local || !s->ring ? NULL : calloc(1, sizeof(*op));
+	struct closing *c = local || !s->ring ? NULL : calloc(1, sizeof(*c));
 
-	if (op) {
-		op->done = close_done;
-		if (ring_close(s->ring, op, fd) == 0)
+	if (c) {
+		c->op.done = close_done;
+		c->fd = fd;
+		if (ring_close(s->ring, &c->op, fd) == 0)
 			return;
-		free(op);
+		free(c);
 	}
 	fd_close(&fd);
 }
@@ -243,8 +267,12 @@ static void io_on(struct p9_req *r)
 		io_part(r, -errno);
 		return;
 	}
-	/* What the ring cannot take (none to be had here, or full) is done at once after all. */
-	if (io_by_ring(r, bytes, iov.iov_len, (uint64_t)offset) == 0)
+	/*
+	 * What the ring cannot take (none to be had here, or full) is done at once after all; as is what never waits, on a
+	 * tmpfs that does not know how to say so.
+	 */
+	if (!(errno == EOPNOTSUPP && r->fid->memory) &&
+	    io_by_ring(r, bytes, iov.iov_len, (uint64_t)offset) == 0)
 		return;
 	n = r->u.io.writes ? pwrite(fd, bytes, iov.iov_len, offset)
 	                   : pread(fd, bytes, iov.iov_len, offset);

@@ -4,8 +4,8 @@
  *
  * A lock's owner is a client's process (client_id, proc_id) on one file, through whatever fids. Each owner has an open
  * file description of its own, and its locks are that one's (OFD locks, fcntl(2)): so owners conflict with each other,
- * with other mounts and with programs of the host, and all goes when the description is closed. The first owner on a
- * fid takes a duplicate of the fid's; another one gets a fresh one from the helper.
+ * with other mounts and with programs of the host, and all goes when the description is closed. It is a duplicate of
+ * the fid's where that reads and writes and no other owner has it, else a fresh one from the helper.
  *
  * A lock that has to wait is tried again when another is given up here, and every few milliseconds, because the host
  * tells nobody; its reply waits as long. Linux would ask only every 30 seconds again.
@@ -28,7 +28,7 @@ struct lock_owner {
 	uint32_t proc_id;
 	uint32_t refs; /* fids that use it, and requests */
 	int fd;
-	bool writable;
+	bool local; /* as its file's fid */
 	size_t id_size;
 	uint8_t id[];
 };
@@ -58,7 +58,7 @@ static void owner_put(struct p9_server *s, struct lock_owner *o)
 	while (*link != o)
 		link = &(*link)->next;
 	*link = o->next;
-	close_file(s, o->fd);
+	close_file(s, o->fd, o->local);
 	free(o);
 }
 
@@ -98,7 +98,7 @@ static struct lock_owner *owner_new(struct p9_req *r, uint32_t proc_id, const st
 	    .proc_id = proc_id,
 	    .refs = 1,
 	    .fd = fd,
-	    .writable = (r->fid->flags & RPC_O_ACCMODE) != 0,
+	    .local = r->fid->local,
 	    .id_size = id->size,
 	};
 	if (id->size)
@@ -233,7 +233,8 @@ static void lock_on(struct p9_req *r)
 {
 	const struct p9_lock_req *q = &r->u.lock.q;
 	struct p9_server *s = r->session->server;
-	int e = use_owner(r->fid, r->u.lock.owner) ? 0 : -ENOMEM;
+	/* The fid may be clunked by now, and what it uses given up. */
+	int e = !r->fid->listed ? -EBADF : !use_owner(r->fid, r->u.lock.owner) ? -ENOMEM : 0;
 
 	if (e == 0)
 		e = try_lock(r->u.lock.owner, q);
@@ -290,52 +291,69 @@ static struct lock_subject subject_of(struct p9_req *r)
 	                             &r->u.getlock.owner, getlock_on};
 }
 
+static struct lock_owner *find_owner(const struct p9_req *r, const struct lock_subject *s)
+{
+	for (struct lock_owner *o = r->session->server->owners; o; o = o->next) {
+		if (is_owner(o, r, s->proc_id, &s->client_id))
+			return o;
+	}
+	return NULL;
+}
+
 static void fresh_done(struct p9_req *r, int error, const union rpc_reply *reply UNUSED, int fd)
 {
 	struct lock_subject s = subject_of(r);
+	struct lock_owner *o = find_owner(r, &s);
 
-	if (error == 0) {
-		*s.owner = owner_new(r, s.proc_id, &s.client_id, fd);
-		error = *s.owner ? 0 : -ENOMEM;
+	if (error == 0 && o) {
+		/* Another request of the same owner was faster. */
+		fd_close(&fd);
+		o->refs++;
+	} else if (error == 0) {
+		o = owner_new(r, s.proc_id, &s.client_id, fd);
+		error = o ? 0 : -ENOMEM;
 	}
-	if (error < 0)
+	if (error < 0) {
 		p9_error(r, error);
-	else
-		s.go_on(r);
-}
-
-/* Whether some owner has the fid's own description. */
-static bool description_taken(const struct fid *f)
-{
-	return f->locks != NULL;
-}
-
-/* Finds the owner, or makes it, and goes on. */
-static void with_owner(struct p9_req *r)
-{
-	struct p9_server *server = r->session->server;
-	struct lock_subject s = subject_of(r);
-	struct fid *f = r->fid;
-	int fd;
-
-	for (struct lock_owner *o = server->owners; o; o = o->next) {
-		if (is_owner(o, r, s.proc_id, &s.client_id) &&
-		    (o->writable || !(f->flags & RPC_O_ACCMODE))) {
-			o->refs++;
-			*s.owner = o;
-			s.go_on(r);
-			return;
-		}
-	}
-	if (description_taken(f)) {
-		p9_call(
-		    r, RPC_OPEN,
-		    &(struct rpc_open_req){.node = f->node->nid, .flags = f->flags & RPC_O_ACCMODE},
-		    fresh_done);
 		return;
 	}
-	fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
-	fresh_done(r, fd < 0 ? -errno : 0, NULL, fd);
+	*s.owner = o;
+	s.go_on(r);
+}
+
+static void open_again(struct p9_req *r, uint32_t flags, p9_then *then)
+{
+	p9_call(r, RPC_OPEN, &(struct rpc_open_req){.node = r->fid->node->nid, .flags = flags},
+	        then);
+}
+
+static void wide_done(struct p9_req *r, int error, const union rpc_reply *reply, int fd)
+{
+	/* A read-only export, or a program that runs: then as the fid has it. */
+	if (error < 0 && !r->gone && dnode_live(r->session->server, r->fid->node))
+		open_again(r, r->fid->flags & RPC_O_ACCMODE, fresh_done);
+	else
+		fresh_done(r, error, reply, fd);
+}
+
+/* Finds the owner, or makes it, and goes on. Its descriptor can read and write: the owner may come by another fid next. */
+static void with_owner(struct p9_req *r)
+{
+	struct lock_subject s = subject_of(r);
+	struct lock_owner *o = find_owner(r, &s);
+	const struct fid *f = r->fid;
+	int fd;
+
+	if (o) {
+		o->refs++;
+		*s.owner = o;
+		s.go_on(r);
+	} else if (f->locks || (f->flags & RPC_O_ACCMODE) != RPC_O_RDWR) {
+		open_again(r, RPC_O_RDWR, wide_done);
+	} else {
+		fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+		fresh_done(r, fd < 0 ? -errno : 0, NULL, fd);
+	}
 }
 
 static int get_open_file(struct p9_req *r, uint32_t number)
@@ -345,6 +363,15 @@ static int get_open_file(struct p9_req *r, uint32_t number)
 	return e < 0 ? e : r->fid->state == FID_FILE ? 0 : -EBADF;
 }
 
+/* As fcntl(2): a read lock needs a descriptor that reads, a write lock one that writes. */
+static bool mode_allows(const struct fid *f, uint8_t type)
+{
+	uint32_t mode = f->flags & RPC_O_ACCMODE;
+
+	return type == P9_LOCK_TYPE_UNLCK ||
+	       (type == P9_LOCK_TYPE_RDLCK ? mode != RPC_O_WRONLY : mode != 0);
+}
+
 void op_lock(struct p9_req *r, const struct p9_lock_req *q)
 {
 	int e = get_open_file(r, q->fid);
@@ -352,6 +379,8 @@ void op_lock(struct p9_req *r, const struct p9_lock_req *q)
 	if (e == 0 && (q->type > P9_LOCK_TYPE_UNLCK ||
 	               (q->flags & ~(P9_LOCK_FLAGS_BLOCK | P9_LOCK_FLAGS_RECLAIM))))
 		e = -EINVAL;
+	if (e == 0 && !mode_allows(r->fid, q->type))
+		e = -EBADF;
 	if (e < 0) {
 		p9_error(r, e);
 		return;

@@ -106,7 +106,7 @@ void op_getattr(struct p9_req *r, const struct p9_getattr_req *q)
 
 	if (e < 0)
 		p9_error(r, e);
-	else if ((r->fid->state == FID_FILE && s->local && stat_open(r->fid->fd, &attr)) ||
+	else if ((r->fid->state == FID_FILE && r->fid->local && stat_open(r->fid->fd, &attr)) ||
 	         recent_get(s, r->fid->node, &attr))
 		answer_attr(r, &attr);
 	else
@@ -334,7 +334,9 @@ void op_clunk(struct p9_req *r, const struct p9_clunk_req *q)
 	fid_hold(f);
 	r->fid = f;
 	fid_drop(r->session, f);
-	if (f->state == FID_XATTR_WRITE && dnode_live(r->session->server, f->node))
+	if (f->state == FID_XATTR_WRITE && !dnode_live(r->session->server, f->node))
+		p9_error(r, -EIO); /* the value went with the helper */
+	else if (f->state == FID_XATTR_WRITE)
 		set_xattr(r);
 	else
 		p9_then_done(r, 0, NULL, -1);

@@ -207,6 +207,11 @@ static void by_fid_end(struct p9_req *r, int error)
 static void by_fid_done(struct p9_req *r, int error, const union rpc_reply *reply UNUSED,
                         int fd UNUSED)
 {
+	const struct wt_str *name = &r->u.names.new_name;
+
+	if (error == 0 && !r->u.names.removes)
+		fid_name(r->session->server, r->fid, r->newfid_old->node,
+		         strndup((const char *)name->data, name->size));
 	by_fid_end(r, error);
 }
 
@@ -314,6 +319,8 @@ void op_rename(struct p9_req *r, const struct p9_rename_req *q)
 
 	if (e == 0 && (!dir || dir->state == FID_PENDING || !dir->node))
 		e = -EBADF;
+	if (e == 0 && !dnode_live(r->session->server, dir->node))
+		e = -EIO;
 	if (e == 0)
 		e = check_name(&q->name, -EBUSY);
 	if (e < 0) {

@@ -37,6 +37,23 @@ static uint16_t plain_names(const struct p9_req *r)
 	return n;
 }
 
+/* The names with slashes between, for Tremove and Trename, which name a file by its fid alone. */
+static char *joined(const struct wt_names *names)
+{
+	size_t size = 0;
+	char *path, *to;
+
+	for (uint16_t i = 0; i < names->count; i++)
+		size += names->name[i].size + 1;
+	path = to = malloc(size);
+	for (uint16_t i = 0; path && i < names->count; i++) {
+		memcpy(to, names->name[i].data, names->name[i].size);
+		to += names->name[i].size;
+		*to++ = i + 1 < names->count ? '/' : '\0';
+	}
+	return path;
+}
+
 static void walk_end(struct p9_req *r, int error)
 {
 	struct p9_server *s = r->session->server;
@@ -59,33 +76,17 @@ static void walk_end(struct p9_req *r, int error)
 			p9_error(r, -EINVAL);
 			return;
 		}
+		if (a.qids.count > 0)
+			fid_name(s, f, f->node, joined(&r->u.walk.names));
 		dnode_put(s, f->node);
 		f->node = dnode_hold(here);
 	} else if (whole) {
 		fid_become(r->newfid, here, r->fid);
-		if (r->fid && a.qids.count > 0) {
-			size_t size = 0;
-
-			/* For Tremove and Trename, which name a file by its fid alone. */
-			for (uint16_t i = 0; i < r->u.walk.names.count; i++)
-				size += r->u.walk.names.name[i].size + 1;
-			r->newfid->path = malloc(size);
-			if (r->newfid->path) {
-				char *to = r->newfid->path;
-
-				for (uint16_t i = 0; i < r->u.walk.names.count; i++) {
-					const struct wt_str *n = &r->u.walk.names.name[i];
-
-					memcpy(to, n->data, n->size);
-					to += n->size;
-					*to++ = i + 1 < r->u.walk.names.count ? '/' : '\0';
-				}
-				r->newfid->base = dnode_hold(r->fid->node);
-			}
-		} else if (r->fid) {
-			r->newfid->path = r->fid->path ? strdup(r->fid->path) : NULL;
-			r->newfid->base = dnode_hold(r->fid->base);
-		}
+		if (r->fid && a.qids.count > 0)
+			fid_name(s, r->newfid, r->fid->node, joined(&r->u.walk.names));
+		else if (r->fid)
+			fid_name(s, r->newfid, r->fid->base,
+			         r->fid->path ? strdup(r->fid->path) : NULL);
 	}
 	dnode_put(s, here);
 	p9_reply(r, &a);

@@ -68,9 +68,10 @@ struct fid {
 	struct dnode
 	    *base; /* where its last walk began, and the names of that: for Tremove and Trename */
 	char *path;
-	int fd;          /* FID_FILE */
-	uint32_t flags;  /* it was opened with */
-	uint64_t stream; /* FID_DIR */
+	int fd;             /* FID_FILE */
+	bool local, memory; /* what its file system is */
+	uint32_t flags;     /* it was opened with */
+	uint64_t stream;    /* FID_DIR */
 	struct fid_xattr *xattr;
 	struct lock_use *locks;
 };
@@ -89,7 +90,8 @@ struct p9_server {
 	struct backend *backend;
 	uint32_t epoch; /* counts helpers */
 	bool ready;     /* the helper has said hello */
-	bool local;     /* see RPC_EXPORT_LOCAL */
+	bool local;     /* see RPC_EXPORT_LOCAL; of files on the root's own file system */
+	bool memory;    /* see RPC_EXPORT_MEMORY; likewise */
 	struct dnode *root;
 	struct qid_map qids;
 	uint64_t changes; /* counts what may have changed attributes */
@@ -202,7 +204,7 @@ struct p9_req {
 		} names;
 		struct {
 			uint32_t flags;
-			uint64_t changes;
+			struct wt_str name; /* of Tlcreate */
 		} open;
 	} u;
 };
@@ -240,6 +242,8 @@ int MUST_CHECK fid_get(struct p9_req *req, uint32_t number);
 int MUST_CHECK fid_new(struct p9_session *s, uint32_t number, struct fid **ret);
 /** fid_become() - Let a pending fid have a node (one more reference of it) and what it inherits from another. */
 void fid_become(struct fid *f, struct dnode *node, const struct fid *parent);
+/** fid_name() - Note the way from a node to where the fid stands now; path is malloc'd, the fid's then, and may be NULL. */
+void fid_name(struct p9_server *s, struct fid *f, struct dnode *base, char *path);
 void fid_hold(struct fid *f);
 void fid_put(struct p9_session *s, struct fid *f);
 /** fid_drop() - Take it out of the table; it goes when nobody holds it any more. */
@@ -265,6 +269,6 @@ void locks_retry(struct p9_server *s);
 void locks_init(struct p9_server *s);
 
 /* op_io.c */
-void close_file(struct p9_server *s, int fd);
+void close_file(struct p9_server *s, int fd, bool local);
 
 #endif

@@ -160,12 +160,15 @@ void p9_changed(struct p9_server *s)
 	s->changes++;
 }
 
+/* What operations get that have failed, or were let go: they may look at it, and find nothing. */
+static const union rpc_reply no_reply;
+
 static void call_done(void *context, int error, const union rpc_reply *reply, int fd)
 {
 	struct p9_req *req = context;
 
 	req->calling = false;
-	req->then(req, error, reply, fd);
+	req->then(req, error, reply ? reply : &no_reply, fd);
 }
 
 void p9_call(struct p9_req *req, enum rpc_type type, const void *request, p9_then *then)
@@ -178,7 +181,7 @@ void p9_call(struct p9_req *req, enum rpc_type type, const void *request, p9_the
 	r = b->ops->call(b, type, request, call_done, req, &req->call);
 	if (r < 0) {
 		req->calling = false;
-		then(req, r, NULL, -1);
+		then(req, r, &no_reply, -1);
 	}
 }
 
@@ -209,7 +212,7 @@ static void let_go(struct p9_req *req)
 		b->ops->cancel(b, req->call);
 		req->calling = false;
 		/* The operation frees what it holds, and gets no reply sent. */
-		req->then(req, -EINTR, NULL, -1);
+		req->then(req, -EINTR, &no_reply, -1);
 	} else if (req->waiting_lock) {
 		locks_forget_waiter(req);
 		p9_error(req, -EINTR);
@@ -269,6 +272,9 @@ void op_flush(struct p9_req *r, const struct p9_flush_req *q)
 		let_go(old);
 		return;
 	}
+	/* A Tflush ends with what it flushes, and is answered as every Tflush is. */
+	if (old->head.type == P9_FLUSH)
+		return;
 	if (!old->flush_until_ns)
 		old->flush_until_ns = loop_now() + P9_FLUSH_GRACE_NS;
 	arm_flush_timer(s);
@@ -351,6 +357,12 @@ static void run_short_form(struct p9_req *req, struct rd in)
 	runs[req->head.type](req, &r);
 }
 
+/* What is answered as ever between a helper's death and the next one's hello. */
+static bool goes_without_helper(uint8_t type)
+{
+	return type == P9_VERSION || type == P9_FLUSH || type == P9_CLUNK;
+}
+
 void p9_submit(struct p9_session *s, struct p9_req *req)
 {
 	struct rd in = rd_over(req->in, req->in_size);
@@ -370,7 +382,7 @@ void p9_submit(struct p9_session *s, struct p9_req *req)
 	}
 	if (!req->msg) {
 		p9_error(req, -EOPNOTSUPP);
-	} else if (!s->server->ready) {
+	} else if (!s->server->ready && !goes_without_helper(req->head.type)) {
 		p9_error(req, -EIO);
 	} else if (req->head.type != P9_VERSION && s->msize == 0) {
 		p9_error(req, -EPROTO);

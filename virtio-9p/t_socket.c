@@ -92,29 +92,6 @@ static bool room(struct p9_req *req, size_t size)
 	return q->large_out;
 }
 
-static void reply(struct p9_req *req, size_t size)
-{
-	struct request *q = (struct request *)req;
-	struct client *c = q->client;
-
-	if (size == 0 || c->closing) {
-		free_request(q);
-		return;
-	}
-	q->reply_size = size;
-	q->next = NULL;
-	if (c->last)
-		c->last->next = q;
-	else
-		c->first = q;
-	c->last = q;
-	if (!c->in_flush_list) {
-		c->in_flush_list = true;
-		c->next_to_flush = c->t->to_flush;
-		c->t->to_flush = c;
-	}
-}
-
 static void drop_first(struct client *c)
 {
 	struct request *q = c->first;
@@ -139,6 +116,44 @@ static void sent(struct client *c, size_t n)
 		n -= left;
 		drop_first(c);
 	}
+}
+
+/* A large reply goes while its bytes are still in the processor's cache; what is left, or wrong, is for the flush. */
+static void send_now(struct client *c)
+{
+	struct request *q = c->first;
+	ssize_t n = usock_send_some(c->source.fd, q->req.out + c->first_sent,
+	                            q->reply_size - c->first_sent);
+
+	c->blocked = n == -EAGAIN || (n > 0 && (size_t)n < q->reply_size);
+	if (n > 0)
+		sent(c, (size_t)n);
+	update_events(c);
+}
+
+static void reply(struct p9_req *req, size_t size)
+{
+	struct request *q = (struct request *)req;
+	struct client *c = q->client;
+
+	if (size == 0 || c->closing) {
+		free_request(q);
+		return;
+	}
+	q->reply_size = size;
+	q->next = NULL;
+	if (c->last)
+		c->last->next = q;
+	else
+		c->first = q;
+	c->last = q;
+	if (!c->in_flush_list) {
+		c->in_flush_list = true;
+		c->next_to_flush = c->t->to_flush;
+		c->t->to_flush = c;
+	}
+	if (size > SMALL_REPLY && c->first == q && !c->blocked)
+		send_now(c);
 }
 
 static void flush_client(struct client *c)
@@ -236,7 +251,7 @@ static bool message_size(const struct client *c, const uint8_t *p, size_t *ret)
 /* Makes requests of what is in the buffer. */
 static void take_messages(struct client *c)
 {
-	while (!c->closing && !c->partial && c->session.under_way < REQUESTS_MAX) {
+	while (!c->partial && may_read(c)) {
 		size_t left = c->have - c->taken, size = 0;
 		struct request *q;
 

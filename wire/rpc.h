@@ -32,8 +32,10 @@ enum rpc_policy {
 
 /* flags of a HELLO's reply */
 #define RPC_EXPORT_READONLY 1u
-#define RPC_EXPORT_LOCAL \
-	2u /* what an open file answers never waits for another program or machine */
+/* what an open file tells of itself never waits for another program or machine */
+#define RPC_EXPORT_LOCAL 2u
+/* and its data not even for a disk */
+#define RPC_EXPORT_MEMORY 4u
 
 /* flags of OPEN and CREATE: those of Tlopen, whose values are Linux's generic ones (octal, as in
  * fcntl.h) */
