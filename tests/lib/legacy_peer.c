@@ -39,7 +39,7 @@ static int fd_reply(int sock)
 /* Reads a reply with a header. Return: the status, or 0 with *ret_body the body if there is one. */
 static int body_reply(int sock, struct rd *ret_body)
 {
-	uint8_t head[LEGACY_HEADER_SIZE];
+	uint8_t head[LEGACY_HEADER_SIZE] = {0};
 	struct legacy_header h;
 	struct rd r = rd_over(head, sizeof(head));
 
