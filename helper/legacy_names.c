@@ -12,15 +12,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What making a name starts with: where it is to be, and who makes it. */
+static int begin(const struct legacy_call *c, const struct wt_str *path, uint32_t uid, uint32_t gid,
+                 struct place *place, struct cred_scope *scope)
+{
+	int r = place_find(c->x, path, place);
+
+	return r < 0 ? r : cred_enter(scope, uid, gid, CRED_OVERRIDE);
+}
+
 int legacy_answer_mknod(struct legacy_call *c, const struct legacy_mknod_req *q,
                         struct legacy_mknod_rep *a UNUSED)
 {
 	AUTO_CRED struct cred_scope scope = CRED_NONE;
 	AUTO_PLACE struct place place = PLACE_NONE;
-	int r = place_find(c->x, &q->path, &place);
+	int r = begin(c, &q->path, q->uid, q->gid, &place, &scope);
 
-	if (r == 0)
-		r = cred_enter(&scope, q->uid, q->gid, CRED_OVERRIDE);
 	if (r < 0)
 		return r;
 	return mknodat(place.dir, place.name, q->mode & (S_IFMT | 07777), q->rdev) < 0 ? -errno : 0;
@@ -31,10 +38,8 @@ int legacy_answer_mkdir(struct legacy_call *c, const struct legacy_mkdir_req *q,
 {
 	AUTO_CRED struct cred_scope scope = CRED_NONE;
 	AUTO_PLACE struct place place = PLACE_NONE;
-	int r = place_find(c->x, &q->path, &place);
+	int r = begin(c, &q->path, q->uid, q->gid, &place, &scope);
 
-	if (r == 0)
-		r = cred_enter(&scope, q->uid, q->gid, CRED_OVERRIDE);
 	if (r < 0)
 		return r;
 	return mkdirat(place.dir, place.name, q->mode & 07777) < 0 ? -errno : 0;
@@ -45,10 +50,8 @@ int legacy_answer_symlink(struct legacy_call *c, const struct legacy_symlink_req
 {
 	AUTO_CRED struct cred_scope scope = CRED_NONE;
 	AUTO_PLACE struct place place = PLACE_NONE;
-	int r = place_find(c->x, &q->path, &place);
+	int r = begin(c, &q->path, q->uid, q->gid, &place, &scope);
 
-	if (r == 0)
-		r = cred_enter(&scope, q->uid, q->gid, CRED_OVERRIDE);
 	if (r < 0)
 		return r;
 	if (!wt_str_copy(&q->target, c->target, sizeof(c->target)))

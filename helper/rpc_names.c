@@ -22,16 +22,23 @@ int rpc_made(int dir, const char *name, struct wt_attr *ret)
 	return r < 0 ? r : node_attr(node, ret);
 }
 
+/* What making a name starts with: the directory, and who makes it. */
+static int begin(uint64_t nid, uint32_t uid, uint32_t gid, struct node_use *dir,
+                 struct cred_scope *scope)
+{
+	int r = nodes_use(nid, NODE_FILE, dir);
+
+	return r < 0 ? r : cred_enter(scope, uid, gid, CRED_OVERRIDE);
+}
+
 int rpc_answer_mkdir(struct rpc_call *c UNUSED, const struct rpc_mkdir_req *q,
                      struct rpc_mkdir_rep *a)
 {
 	const struct fname name = fname_of(&q->name);
 	AUTO_NODE struct node_use dir = NODE_USE_NONE;
 	AUTO_CRED struct cred_scope scope = CRED_NONE;
-	int r = nodes_use(q->dir, NODE_FILE, &dir);
+	int r = begin(q->dir, q->uid, q->gid, &dir, &scope);
 
-	if (r == 0)
-		r = cred_enter(&scope, q->uid, q->gid, CRED_OVERRIDE);
 	if (r < 0)
 		return r;
 	if (mkdirat(dir.fd, name.text, q->mode & 07777) < 0)
@@ -45,10 +52,8 @@ int rpc_answer_symlink(struct rpc_call *c, const struct rpc_symlink_req *q,
 	const struct fname name = fname_of(&q->name);
 	AUTO_NODE struct node_use dir = NODE_USE_NONE;
 	AUTO_CRED struct cred_scope scope = CRED_NONE;
-	int r = nodes_use(q->dir, NODE_FILE, &dir);
+	int r = begin(q->dir, q->uid, q->gid, &dir, &scope);
 
-	if (r == 0)
-		r = cred_enter(&scope, q->uid, q->gid, CRED_OVERRIDE);
 	if (r < 0)
 		return r;
 	if (!wt_str_copy(&q->target, c->target, sizeof(c->target)))
@@ -64,10 +69,8 @@ int rpc_answer_mknod(struct rpc_call *c UNUSED, const struct rpc_mknod_req *q,
 	const struct fname name = fname_of(&q->name);
 	AUTO_NODE struct node_use dir = NODE_USE_NONE;
 	AUTO_CRED struct cred_scope scope = CRED_NONE;
-	int r = nodes_use(q->dir, NODE_FILE, &dir);
+	int r = begin(q->dir, q->uid, q->gid, &dir, &scope);
 
-	if (r == 0)
-		r = cred_enter(&scope, q->uid, q->gid, CRED_OVERRIDE);
 	if (r < 0)
 		return r;
 	if (mknodat(dir.fd, name.text, q->mode & (S_IFMT | 07777), makedev(q->major, q->minor)) < 0)

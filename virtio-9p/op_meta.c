@@ -114,12 +114,6 @@ void op_getattr(struct p9_req *r, const struct p9_getattr_req *q)
 		        getattr_done);
 }
 
-static void changed_done(struct p9_req *r, int error, const union rpc_reply *reply, int fd)
-{
-	p9_changed(r->session->server);
-	p9_then_done(r, error, reply, fd);
-}
-
 void op_setattr(struct p9_req *r, const struct p9_setattr_req *q)
 {
 	int e = get_file(r, q->fid);
@@ -142,7 +136,7 @@ void op_setattr(struct p9_req *r, const struct p9_setattr_req *q)
 	            .atime = {.sec = (int64_t)q->atime_sec, .nsec = (uint32_t)q->atime_nsec},
 	            .mtime = {.sec = (int64_t)q->mtime_sec, .nsec = (uint32_t)q->mtime_nsec},
 	        },
-	        changed_done);
+	        p9_then_changed);
 }
 
 static void statfs_done(struct p9_req *r, int error, const union rpc_reply *reply, int fd UNUSED)
@@ -312,14 +306,14 @@ static void set_xattr(struct p9_req *r)
 	else if (means_removal(x))
 		p9_call(r, RPC_REMOVEXATTR,
 		        &(struct rpc_removexattr_req){.node = nid, .name = wt_str_of(x->name)},
-		        changed_done);
+		        p9_then_changed);
 	else
 		p9_call(r, RPC_SETXATTR,
 		        &(struct rpc_setxattr_req){.node = nid,
 		                                   .name = wt_str_of(x->name),
 		                                   .value = {.data = x->bytes, .size = x->size},
 		                                   .flags = x->flags},
-		        changed_done);
+		        p9_then_changed);
 }
 
 /* The fid is gone whatever is answered. */

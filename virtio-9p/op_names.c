@@ -33,12 +33,6 @@ static int get_dir(struct p9_req *r, uint32_t number, const struct wt_str *name,
 	return check_name(name, dots);
 }
 
-static void changed_done(struct p9_req *r, int error, const union rpc_reply *reply, int fd)
-{
-	p9_changed(r->session->server);
-	p9_then_done(r, error, reply, fd);
-}
-
 /* Rsymlink, Rmknod and Rmkdir are a qid each. */
 static void made(struct p9_req *r, int error, const struct wt_attr *attr)
 {
@@ -152,7 +146,7 @@ void op_link(struct p9_req *r, const struct p9_link_req *q)
 	}
 	link.dir = r->fid->node->nid;
 	p9_changed(r->session->server);
-	p9_call(r, RPC_LINK, &link, changed_done);
+	p9_call(r, RPC_LINK, &link, p9_then_changed);
 }
 
 void op_renameat(struct p9_req *r, const struct p9_renameat_req *q)
@@ -170,7 +164,7 @@ void op_renameat(struct p9_req *r, const struct p9_renameat_req *q)
 	}
 	rename.dir = r->fid->node->nid;
 	p9_changed(r->session->server);
-	p9_call(r, RPC_RENAME, &rename, changed_done);
+	p9_call(r, RPC_RENAME, &rename, p9_then_changed);
 }
 
 void op_unlinkat(struct p9_req *r, const struct p9_unlinkat_req *q)
@@ -187,7 +181,7 @@ void op_unlinkat(struct p9_req *r, const struct p9_unlinkat_req *q)
 	p9_call(
 	    r, RPC_UNLINK,
 	    &(struct rpc_unlink_req){.dir = r->fid->node->nid, .name = q->name, .flags = q->flags},
-	    changed_done);
+	    p9_then_changed);
 }
 
 /*

@@ -224,6 +224,8 @@ void p9_error(struct p9_req *req, int error);
 void p9_call(struct p9_req *req, enum rpc_type type, const void *request, p9_then *then);
 /** p9_then_done() - For p9_call(): answer with an empty reply, or the error. */
 void p9_then_done(struct p9_req *req, int error, const union rpc_reply *reply, int fd);
+/** p9_then_changed() - The same for what may have changed attributes. */
+void p9_then_changed(struct p9_req *req, int error, const union rpc_reply *reply, int fd);
 void p9_changed(struct p9_server *s);
 
 /* session.c: the head of whichever message; ops answer on their own */

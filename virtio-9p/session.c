@@ -195,6 +195,12 @@ void p9_then_done(struct p9_req *req, int error, const union rpc_reply *reply UN
 		p9_reply(req, nothing);
 }
 
+void p9_then_changed(struct p9_req *req, int error, const union rpc_reply *reply, int fd)
+{
+	p9_changed(req->session->server);
+	p9_then_done(req, error, reply, fd);
+}
+
 /* ---- letting go ---- */
 
 /*
