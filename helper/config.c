@@ -8,6 +8,11 @@
 #include <limits.h>
 #include <string.h>
 
+/* Of --max-nodes: the root and a file to begin with; as many as their table can number and still be reserved at once. */
+#define NODES_LEAST 2
+#define NODES_MOST  (16u << 20)
+#define NODES_USUAL (2u << 20)
+
 enum {
 	OPT_PATH,
 	OPT_FD,
@@ -17,6 +22,7 @@ enum {
 	OPT_NODAEMON,
 	OPT_READONLY,
 	OPT_READY_FD,
+	OPT_MAX_NODES,
 	OPT_LOG_LEVEL,
 	OPT_SYSLOG,
 	OPT_PRINT_CAPABILITIES,
@@ -33,6 +39,8 @@ static const struct option_row rows[] = {
     [OPT_NODAEMON] = {"nodaemon", 'n', NULL, "stay in the foreground, log to standard error"},
     [OPT_READONLY] = {"readonly", 0, NULL, "refuse every change to the export"},
     [OPT_READY_FD] = {"ready-fd", 0, "N", "write a newline to descriptor N when ready"},
+    [OPT_MAX_NODES] = {"max-nodes", 0, "N",
+                       "files and directories a device may hold (default 2097152)"},
     [OPT_LOG_LEVEL] = {"log-level", 0, "LEVEL", "error, warning, info (default) or debug"},
     [OPT_SYSLOG] = {"syslog", 0, NULL, "log to the system log (default without -n)"},
     [OPT_PRINT_CAPABILITIES] = {"print-capabilities", 0, NULL,
@@ -89,6 +97,11 @@ static bool take(struct config *c, int option, const char *value, bool *have_uid
 			return false;
 		c->ready_fd = (int)n;
 		return true;
+	case OPT_MAX_NODES:
+		if (!number(option, value, NODES_MOST, &n))
+			return false;
+		c->max_nodes = (uint32_t)n;
+		return true;
 	case OPT_UID:
 		if (!number(option, value, UINT32_MAX - 1, &n))
 			return false;
@@ -136,6 +149,8 @@ static bool check(const struct config *c, bool have_uid, bool have_gid)
 		log_error("-f and --ready-fd must be two descriptors");
 	} else if ((c->fd >= 0 && c->fd <= 2) || (c->ready_fd >= 0 && c->ready_fd <= 2)) {
 		log_error("-f and --ready-fd must be 3 or above: 0 to 2 are the standard streams");
+	} else if (c->max_nodes < NODES_LEAST) {
+		log_error("--max-nodes %u: must be %d or more", c->max_nodes, NODES_LEAST);
 	} else {
 		return true;
 	}
@@ -148,7 +163,8 @@ enum config_result config_parse(int argc, char **argv, struct config *ret)
 	const char *value;
 	int option;
 
-	*ret = (struct config){.fd = -1, .ready_fd = -1, .log_level = LOG_LEVEL_INFO};
+	*ret = (struct config){
+	    .fd = -1, .ready_fd = -1, .max_nodes = NODES_USUAL, .log_level = LOG_LEVEL_INFO};
 	while ((option = options_next(rows, ARRAY_SIZE(rows), argc, argv, &value)) != OPTIONS_END) {
 		switch (option) {
 		case OPT_HELP:

@@ -7,6 +7,7 @@
 #include "common/log.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct config {
@@ -19,7 +20,8 @@ struct config {
 	bool readonly;
 	bool syslog;
 	enum log_level log_level;
-	int ready_fd; /* or -1 */
+	int ready_fd;       /* or -1 */
+	uint32_t max_nodes; /* of the native dialect */
 };
 
 enum config_result {

@@ -101,7 +101,7 @@ static int open_endpoint(const struct config *c, struct endpoint *ret)
 }
 
 /* What the native dialect needs made before the filter forbids it. */
-static int prepare_native(const struct export *x)
+static int prepare_native(const struct config *c, const struct export *x)
 {
 	struct rlimit files;
 	int r;
@@ -113,12 +113,12 @@ static int prepare_native(const struct export *x)
 		          (unsigned long long)files.rlim_cur, FILES_RESERVED + FILES_RESERVED);
 		return -EMFILE;
 	}
-	r = nodes_init(x, RPC_NODES_MAX, (uint32_t)files.rlim_cur - FILES_RESERVED);
+	r = nodes_init(x, c->max_nodes, (uint32_t)files.rlim_cur - FILES_RESERVED);
 	return r < 0 ? r : rpc_prepare();
 }
 
 /* The rest of the rights but the filter; in the process that will serve. */
-static int close_jail(struct export *x, bool native)
+static int close_jail(const struct config *c, struct export *x, bool native)
 {
 	int r = lockdown_jail(x, native);
 
@@ -134,7 +134,7 @@ static int close_jail(struct export *x, bool native)
 	if (r == 0)
 		node_init(x);
 	if (r == 0 && native)
-		r = prepare_native(x);
+		r = prepare_native(c, x);
 	return r;
 }
 
@@ -203,7 +203,7 @@ static int start(const struct config *c, struct export *x, struct ready *ready,
 	if (r == 0 && !c->foreground)
 		r = daemon_fork(&ready->parent);
 	if (r == 0)
-		r = close_jail(x, peer->native);
+		r = close_jail(c, x, peer->native);
 	if (r < 0)
 		return r;
 	/* Errors so far were told to whoever started us; standard error stays if it is the only

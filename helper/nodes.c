@@ -274,6 +274,11 @@ void nodes_release(uint64_t nid)
 	(void)pthread_mutex_unlock(&table.lock);
 }
 
+uint32_t nodes_most(void)
+{
+	return table.max;
+}
+
 void nodes_count(uint32_t *ret_nodes, uint32_t *ret_fds)
 {
 	(void)pthread_mutex_lock(&table.lock);

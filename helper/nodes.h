@@ -66,6 +66,9 @@ void nodes_unlock_stream(const struct node_use *use);
  * are passed over. */
 void nodes_release(uint64_t nid);
 
+/** nodes_most() - How many there may be. */
+uint32_t nodes_most(void);
+
 /** nodes_count() - How many there are, and how many of them are descriptors. */
 void nodes_count(uint32_t *ret_nodes, uint32_t *ret_fds);
 

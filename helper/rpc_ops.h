@@ -21,7 +21,6 @@ struct rpc_call {
 	uint8_t dents[RPC_XATTR_MAX];   /* and entries as the kernel gives them */
 };
 
-#define RPC_NODES_MAX (2u << 20)
 #define RPC_CALLS_MAX 64 /* requests under way at once: as many threads are there */
 
 /** struct fname - a name as the system calls want it */

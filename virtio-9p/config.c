@@ -3,11 +3,14 @@
 
 #include "common/options.h"
 #include "common/parse.h"
+#include "virtio-9p/server.h"
 
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <string.h>
+
+#define FIDS_MOST (16u << 20)
 
 enum {
 	OPT_HELPER_FD,
@@ -15,6 +18,7 @@ enum {
 	OPT_LISTEN,
 	OPT_FD,
 	OPT_READY_FD,
+	OPT_MAX_FIDS,
 	OPT_LOG_LEVEL,
 	OPT_SYSLOG,
 	OPT_PRINT_CAPABILITIES,
@@ -30,6 +34,7 @@ static const struct option_row rows[] = {
     [OPT_LISTEN] = {"listen", 0, "unix:PATH", "serve 9P to all who connect to PATH"},
     [OPT_FD] = {"fd", 0, "N", "serve 9P on the connected stream socket N, and end with it"},
     [OPT_READY_FD] = {"ready-fd", 0, "N", "write a newline to descriptor N when ready"},
+    [OPT_MAX_FIDS] = {"max-fids", 0, "N", "fids all clients together may have (default 2097152)"},
     [OPT_LOG_LEVEL] = {"log-level", 0, "LEVEL", "error, warning, info (default) or debug"},
     [OPT_SYSLOG] = {"syslog", 0, NULL, "log to the system log"},
     [OPT_PRINT_CAPABILITIES] = {"print-capabilities", 0, NULL,
@@ -63,6 +68,19 @@ static bool descriptor(int option, const char *text, int *ret)
 	return true;
 }
 
+static bool fids(const char *text, uint32_t *ret)
+{
+	uint64_t n;
+
+	if (!parse_u64(text, FIDS_MOST, &n) || n == 0) {
+		log_error("--max-fids '%s': must be a decimal number from 1 to %u", text,
+		          FIDS_MOST);
+		return false;
+	}
+	*ret = (uint32_t)n;
+	return true;
+}
+
 static bool take(struct config *c, int option, const char *value)
 {
 	switch (option) {
@@ -74,6 +92,8 @@ static bool take(struct config *c, int option, const char *value)
 		return descriptor(option, value, &c->fd);
 	case OPT_READY_FD:
 		return descriptor(option, value, &c->ready_fd);
+	case OPT_MAX_FIDS:
+		return fids(value, &c->max_fids);
 	case OPT_LISTEN:
 		if (strncmp(value, "unix:", 5) != 0 || !value[5]) {
 			log_error("--listen '%s': must be unix:PATH", value);
@@ -103,6 +123,7 @@ enum config_result config_parse(int argc, char **argv, struct config *ret)
 	                       .handover_fd = -1,
 	                       .fd = -1,
 	                       .ready_fd = -1,
+	                       .max_fids = P9_FIDS_MAX,
 	                       .log_level = LOG_LEVEL_INFO};
 	while ((option = options_next(rows, ARRAY_SIZE(rows), argc, argv, &value)) != OPTIONS_END) {
 		switch (option) {

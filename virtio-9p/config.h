@@ -7,6 +7,7 @@
 #include "common/log.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct config {
 	int helper_fd;
@@ -14,6 +15,7 @@ struct config {
 	int fd;                  /* a connected client, or -1 */
 	const char *listen_path; /* or NULL */
 	int ready_fd;            /* or -1 */
+	uint32_t max_fids;       /* of all clients together */
 	bool syslog;
 	enum log_level log_level;
 };

@@ -143,7 +143,7 @@ int fid_new(struct p9_session *s, uint32_t number, struct fid **ret)
 
 	if (number == P9_NOFID || fid_find(s, number))
 		return -EINVAL;
-	if (s->server->fid_count == P9_FIDS_MAX)
+	if (s->server->fid_count == s->server->fids_max)
 		return -EMFILE;
 	if (s->fid_count >= s->bucket_count && !grow(s))
 		return -ENOMEM;

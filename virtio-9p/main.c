@@ -193,6 +193,7 @@ static int start(struct device *d, const struct config *c, int listener)
 	}
 	if (r == 0)
 		r = p9_server_init(&d->server, d->loop, d->ring, d->helper, helper_ready, d);
+	d->server.fids_max = c->max_fids;
 	if (r < 0)
 		log_error("cannot start: %s", errno_name(r));
 	return r;

@@ -35,8 +35,11 @@ static int say_hello(struct p9_server *s, struct backend *b)
 int p9_server_init(struct p9_server *s, struct loop *l, struct ring *r, struct backend *b,
                    void (*on_ready)(void *context), void *context)
 {
-	*s = (struct p9_server){
-	    .loop = l, .ring = r, .on_ready = on_ready, .on_ready_context = context};
+	*s = (struct p9_server){.loop = l,
+	                        .ring = r,
+	                        .fids_max = P9_FIDS_MAX,
+	                        .on_ready = on_ready,
+	                        .on_ready_context = context};
 	locks_init(s);
 	return say_hello(s, b);
 }

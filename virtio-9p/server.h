@@ -19,7 +19,7 @@
 #include "virtio-9p/qid.h"
 #include "wire/p9.h"
 
-#define P9_FIDS_MAX       (2u << 20) /* of all sessions of a device */
+#define P9_FIDS_MAX       (2u << 20) /* of all sessions of a device, unless fids_max is set */
 #define P9_XATTR_HELD_MAX (8u << 20) /* bytes of attribute values that fids hold */
 #define P9_LOCKS_WAIT_MAX 64         /* Tlocks that wait; more are told to come again */
 #define P9_FLUSH_GRACE_NS 100000000  /* what a flushed request may still take to end by itself */
@@ -96,7 +96,7 @@ struct p9_server {
 	struct qid_map qids;
 	uint64_t changes; /* counts what may have changed attributes */
 	struct recent_attr recent[P9_RECENT];
-	uint32_t fid_count;
+	uint32_t fid_count, fids_max;
 	size_t xattr_held;
 	struct lock_owner *owners;
 	struct p9_req *lock_waiters;

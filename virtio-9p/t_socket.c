@@ -317,7 +317,8 @@ static bool receive(struct client *c)
 
 static bool may_read(const struct client *c)
 {
-	return !c->closing && !c->blocked && c->session.under_way < REQUESTS_MAX;
+	/* Whoever takes messages holds the client, which counts as one. */
+	return !c->closing && !c->blocked && c->session.under_way <= REQUESTS_MAX;
 }
 
 static void update_events(struct client *c)

@@ -53,22 +53,29 @@ long rss_kib(pid_t pid)
 	return kib;
 }
 
-/* Starts the helper with a limit of its own on descriptors. */
-static void start_helper(struct p9_rig *r, const struct p9_rig_opt *o)
+/* Lets what is started next have so many descriptors; 0: as many as before. Return: the limit until now. */
+static struct rlimit limit_files(unsigned files)
 {
 	struct rlimit before, low;
 
 	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
 	low = before;
-	if (o->helper_files)
-		low.rlim_cur = o->helper_files;
+	if (files)
+		low.rlim_cur = files;
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+	return before;
+}
+
+static void start_helper(struct p9_rig *r, const struct p9_rig_opt *o)
+{
+	struct rlimit before = limit_files(o->helper_files);
+
 	r->rig.native = true;
 	rig_serve(&r->rig, o->helper_args);
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
-static pid_t spawn_device(struct p9_rig *r, const char *const *args, const int *pass, int count)
+pid_t p9_rig_spawn(struct p9_rig *r, const char *const *args, const int *pass, int count)
 {
 	const char *argv[ARGS_MAX] = {getenv("VIRTFS_DEVICE")};
 	size_t n = 1;
@@ -109,6 +116,7 @@ static void start_device(struct p9_rig *r, const struct p9_rig_opt *o)
 	AUTO_CLOSE int helper = o->helper_sock > 0 ? o->helper_sock : fd_steal(&r->rig.sock);
 	char numbers[4][12], listen_at[120];
 	int handover[2], client[2] = {-1, -1}, ready[2];
+	struct rlimit before;
 	const char *args[ARGS_MAX] = {"--helper-fd", numbers[0],   "--handover-fd",
 	                              numbers[1],    "--ready-fd", numbers[2]};
 
@@ -128,8 +136,14 @@ static void start_device(struct p9_rig *r, const struct p9_rig_opt *o)
 	(void)snprintf(numbers[0], sizeof(numbers[0]), "%d", helper);
 	(void)snprintf(numbers[1], sizeof(numbers[1]), "%d", handover[1]);
 	(void)snprintf(numbers[2], sizeof(numbers[2]), "%d", ready[1]);
-	r->device = spawn_device(r, args, (int[]){helper, handover[1], ready[1], client[1]},
+	for (size_t n = 0; o->device_args && o->device_args[n]; n++) {
+		cr_assert_lt(n + 9, ARGS_MAX);
+		args[8 + n] = o->device_args[n];
+	}
+	before = limit_files(o->device_files);
+	r->device = p9_rig_spawn(r, args, (int[]){helper, handover[1], ready[1], client[1]},
 	                         o->listen ? 3 : 4);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 	r->handover = handover[0];
 	fd_close(&handover[1]);
 	fd_close(&client[1]);

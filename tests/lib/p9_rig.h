@@ -15,9 +15,11 @@
 struct p9_rig_opt {
 	const char *const *helper_args; /* more of them, NULL at the end */
 	unsigned helper_files;          /* RLIMIT_NOFILE of the helper; 0: as it is */
-	bool listen;                    /* serve at rig->listen_at instead of a socketpair */
-	bool raw;                       /* no Tversion, no Tattach */
-	uint32_t msize;                 /* 0: P9_RIG_MSIZE */
+	const char *const *device_args;
+	unsigned device_files;
+	bool listen;     /* serve at rig->listen_at instead of a socketpair */
+	bool raw;        /* no Tversion, no Tattach */
+	uint32_t msize;  /* 0: P9_RIG_MSIZE */
 	int helper_sock; /* above 0: the device's socket of a helper the test plays */
 	void (*prepare)(
 	    struct rig *r); /* called when the directories are there, before the helper starts */
@@ -47,6 +49,13 @@ void p9_rig_hand_over(struct p9_rig *r);
 
 /** p9_rig_hand_over_sock() - Give the device any socket, which is closed here. */
 void p9_rig_hand_over_sock(struct p9_rig *r, int sock);
+
+/**
+ * p9_rig_spawn() - Run the device with just these arguments, NULL at the end
+ *
+ * The descriptors of pass stay open for it. What it writes to standard error is in rig_log().
+ */
+pid_t p9_rig_spawn(struct p9_rig *r, const char *const *args, const int *pass, int count);
 
 /** p9_rig_end() - Close all; helper and device must end well, and nothing be left open here. */
 void p9_rig_end(struct p9_rig *r);

@@ -64,6 +64,10 @@ Test(command_line, what_is_missing_or_wrong_is_named)
 	must_refuse("--uid 'root'", ARGS("-p", rig.export, "-s", "x", "-u", "root", "-g", "0"), -1);
 	must_refuse("--uid '4294967295'",
 	            ARGS("-p", rig.export, "-s", "x", "-u", "4294967295", "-g", "0"), -1);
+	must_refuse("--max-nodes '16777217'", ARGS("--max-nodes", "16777217"), -1);
+	must_refuse("--max-nodes '2M'", ARGS("--max-nodes", "2M"), -1);
+	must_refuse("--max-nodes 1: must be 2 or more",
+	            ARGS("-p", rig.export, "-f", "5", "--max-nodes", "1"), -1);
 	must_refuse("--log-level 'loud'", ARGS("--log-level", "loud"), -1);
 	must_refuse("3 or above", ARGS("-p", rig.export, "-f", "1"), -1);
 	must_refuse("--ready-fd 77: is no open descriptor",

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * p9_limits.c: each cap of the device and the helper is reached. Who asks for more is told by its errno, others go on, and
+ * what is given up can be had again.
+ */
+#include "tests/lib/b_synth.h"
+#include "tests/lib/p9_rig.h"
+
+#include "common/usock.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static struct p9_rig rig;
+static struct p9_client *const c = &rig.c;
+
+TestSuite(limits, .timeout = 240);
+
+static void start(const char *const *helper_args, const char *const *device_args)
+{
+	p9_rig_start(&rig, &(struct p9_rig_opt){.listen = true,
+	                                        .helper_args = helper_args,
+	                                        .device_args = device_args});
+	rig_write(&rig.rig, "f", "text");
+	cr_assert_eq(mkdir(rig_path(&rig.rig, "d"), 0755), 0);
+}
+
+static int walk_to(struct p9_client *client, uint32_t newfid, const char *names)
+{
+	uint16_t tag = P9_SEND(client, WALK, walk, .fid = 0, .newfid = newfid, .names = names);
+
+	return p9_wait(client, tag, P9_WALK, NULL);
+}
+
+/* Walks to a file until that fails, from fid 1 on. Return: how often it went. */
+static uint32_t walk_until(struct p9_client *client, const char *names, int error)
+{
+	for (uint32_t fid = 1;; fid++) {
+		int e = walk_to(client, fid, names);
+
+		if (e == error)
+			return fid - 1;
+		cr_assert_eq(e, 0, "walk %u: %s", fid, strerror(e));
+	}
+}
+
+/* The same within a second: releases go in batches, after the clunk. */
+static bool walks_soon(struct p9_client *client, uint32_t newfid)
+{
+	for (int i = 0; i < 100; i++) {
+		if (walk_to(client, newfid, "f") == 0)
+			return true;
+		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	}
+	return false;
+}
+
+/* ---- fids ---- */
+
+Test(limits, fids_of_all_clients_together)
+{
+	struct p9_client other;
+
+	start(NULL, ARGS("--max-fids", "100"));
+	p9_rig_connect(&rig, &other, false);
+	p9_open(&other, 1, "f", 2);
+	/* Two roots and that one. */
+	cr_assert_eq(walk_until(c, "f", EMFILE), 97);
+	/* No message makes one more, for whichever client. */
+	P9(c, walk, .fid = 0, .newfid = 200, .names = "", .expect_err = EMFILE);
+	P9(c, attach, .fid = 200, .afid = P9_NOFID, .expect_err = EMFILE);
+	P9(c, xattrwalk, .fid = 1, .newfid = 200, .expect_err = EMFILE);
+	cr_assert_eq(walk_to(&other, 200, "f"), EMFILE);
+	/* What needs no new one goes on. */
+	cr_assert(p9_has(&other, 1, 0, "text"));
+	P9(c, lopen, .fid = 97);
+	P9(c, walk, .fid = 96, .newfid = 96, .names = "");
+	P9(c, getattr, .fid = 96);
+	/* One clunked is one to be had, by anybody. */
+	P9(c, clunk, .fid = 50);
+	cr_assert_eq(walk_to(&other, 200, "f"), 0);
+	cr_assert_eq(walk_to(c, 50, "f"), EMFILE);
+	P9(&other, clunk, .fid = 200);
+	P9(c, attach, .fid = 50, .afid = P9_NOFID);
+	p9_client_end(&other);
+	for (uint32_t i = 0; i < 100 && walk_to(c, 200, "") == EMFILE; i++)
+		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	cr_assert_eq(walk_to(c, 201, ""), 0, "the fids of a client that went are not free");
+	cr_assert_eq(walk_to(c, 202, ""), EMFILE);
+	P9(c, version, .msize = P9_RIG_MSIZE, .version = "9P2000.L");
+	P9(c, attach, .fid = 0, .afid = P9_NOFID);
+	cr_assert_eq(walk_until(c, "f", EMFILE), 99);
+	p9_rig_end(&rig);
+}
+
+/* ---- nodes ---- */
+
+/* fid 0 is the root as the device has it, by the helper's hello; clones share their node. */
+Test(limits, nodes_of_the_helper)
+{
+	struct p9_client other;
+
+	start(ARGS("--max-nodes", "50"), NULL);
+	p9_rig_connect(&rig, &other, false);
+	p9_open(&other, 1, "f", 2);
+	cr_assert_eq(walk_until(c, "f", ENFILE), 48);
+	cr_assert_eq(walk_to(&other, 200, "f"), ENFILE);
+	P9(c, walk, .fid = 0, .newfid = 200, .names = "d/none", .expect_err = 0);
+	/* An open directory is one more too; an open file is none. */
+	P9(c, walk, .fid = 0, .newfid = 201, .names = "");
+	P9(c, lopen, .fid = 201, .expect_err = ENFILE);
+	P9(c, lopen, .fid = 48, .flags = 2);
+	cr_assert(p9_has(c, 48, 0, "text"));
+	for (uint32_t fid = 300; fid < 400; fid++)
+		P9(c, walk, .fid = 48, .newfid = fid, .names = "");
+	/* What makes no node goes on, for both. */
+	P9(c, mkdir, .dfid = 201, .name = "made", .mode = 0755);
+	P9(&other, unlinkat, .dirfid = 0, .name = "made", .flags = 0x200);
+	cr_assert(p9_has(&other, 1, 0, "text"));
+	P9(c, getattr, .fid = 1);
+	/* What is clunked can be had again, by anybody. */
+	P9(c, clunk, .fid = 1);
+	cr_assert(walks_soon(&other, 200), "a node that was given up is not free");
+	cr_assert_eq(walk_to(c, 1, "f"), ENFILE);
+	P9(&other, clunk, .fid = 200);
+	for (uint32_t i = 0; i < 100; i++) {
+		uint16_t tag = P9_SEND(c, LOPEN, lopen, .fid = 201);
+		int e = p9_wait(c, tag, P9_LOPEN, NULL);
+
+		if (e == 0)
+			break;
+		cr_assert_eq(e, ENFILE);
+		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	}
+	P9(c, readdir, .fid = 201, .count = 4096);
+	p9_client_end(&other);
+	p9_rig_end(&rig);
+}
+
+/* ---- requests under way ---- */
+
+/*
+ * The helper is the make-believe one. It holds one kind of call; those that are not held are answered, as long as the device
+ * has a call left: 64, so one client's stuck requests must be fewer for others to go on.
+ */
+Test(limits, requests_under_way_of_one_client_wait_in_its_socket)
+{
+	enum { MANY = 700, MOST = 512 };
+	static struct synth_helper helper;
+	static uint16_t tags[MANY];
+	struct p9_client other;
+	int pair[2];
+
+	cr_assert_eq(usock_pair(SOCK_SEQPACKET, pair), 0);
+	synth_helper_start(&helper, pair[1], 1, 0);
+	p9_rig_start(&rig, &(struct p9_rig_opt){.helper_sock = pair[0], .listen = true});
+	p9_rig_connect(&rig, &other, false);
+	p9_open(&other, 1, "f", 0);
+	synth_helper_hold(&helper, RPC_STATFS);
+	for (uint32_t i = 0; i < MANY; i++)
+		tags[i] = P9_SEND(c, STATFS, statfs, .fid = 0);
+	cr_assert(synth_helper_wait_holding(&helper, 64));
+	/* The helper has 64; what another client asks of the device alone is answered. */
+	for (int i = 0; i < 20; i++) {
+		P9(&other, read, .fid = 1, .count = 100);
+		P9(&other, flush, .oldtag = 1);
+		P9(&other, walk, .fid = 0, .newfid = 2, .names = "");
+		P9(&other, clunk, .fid = 2);
+	}
+	/* Of the client's own nothing more is read: a Tflush behind them is not answered before one has ended. */
+	{
+		uint16_t flush = P9_SEND(c, FLUSH, flush, .oldtag = 9999);
+
+		cr_assert(p9_quiet(c, 300), "more than %d are under way", MOST);
+		synth_helper_hold(&helper, 0);
+		for (uint32_t i = 0; i < MANY; i++)
+			cr_assert_eq(p9_wait(c, tags[i], P9_STATFS, NULL), 0);
+		cr_assert_eq(p9_wait(c, flush, P9_FLUSH, NULL), 0);
+	}
+	cr_assert_eq(p9_kept_count(c), 0);
+	/* One fewer than the most is read on, so a Tflush is answered among them. */
+	synth_helper_hold(&helper, RPC_STATFS);
+	for (uint32_t i = 0; i < MOST - 1; i++)
+		tags[i] = P9_SEND(c, STATFS, statfs, .fid = 0);
+	P9(c, flush, .oldtag = tags[MOST - 2]);
+	synth_helper_hold(&helper, 0);
+	for (uint32_t i = 0; i < MOST - 2; i++)
+		cr_assert_eq(p9_wait(c, tags[i], P9_STATFS, NULL), 0);
+	cr_assert(p9_quiet(c, 100));
+	p9_client_end(&other);
+	p9_rig_end(&rig);
+	(void)synth_helper_end(&helper);
+	cr_assert_eq(atomic_load(&helper.synth.faults), 0);
+}
+
+/* ---- attribute values ---- */
+
+#define VALUE  65536u
+#define VALUES 128u /* of them are 8 MiB */
+
+static int xattrcreate(struct p9_client *client, uint32_t fid, uint32_t size)
+{
+	uint16_t tag;
+
+	P9(client, walk, .fid = 0, .newfid = fid, .names = "");
+	tag = P9_SEND(client, XATTRCREATE, xattrcreate, .fid = fid, .name = "user.a",
+	              .attr_size = size);
+	return p9_wait(client, tag, P9_XATTRCREATE, NULL);
+}
+
+Test(limits, attribute_values_held_by_fids)
+{
+	struct p9_client other;
+
+	start(NULL, NULL);
+	p9_rig_connect(&rig, &other, false);
+	p9_open(&other, 1, "f", 2);
+	for (uint32_t i = 0; i < VALUES; i++)
+		cr_assert_eq(xattrcreate(c, 1000 + i, VALUE), 0, "value %u", i);
+	cr_assert_eq(xattrcreate(c, 2000, 1), ENOSPC);
+	cr_assert_eq(xattrcreate(c, 2001, 0), 0, "no value takes no room");
+	cr_assert_eq(xattrcreate(&other, 2000, 1), ENOSPC);
+	/* Values that are read are held too. */
+	cr_assert_eq(setxattr(rig_path(&rig.rig, "f"), "user.b", "v", 1, 0), 0);
+	P9(&other, xattrwalk, .fid = 1, .newfid = 3, .name = "user.b", .expect_err = ENOSPC);
+	P9(&other, getattr, .fid = 3, .expect_err = EBADF);
+	/* The fid that was refused is as it was; others go on. */
+	P9(c, lopen, .fid = 2000);
+	cr_assert(p9_has(&other, 1, 0, "text"));
+	p9_put(c, 1000, 0, "part of a value");
+	/* A byte given up is a byte to be had. */
+	P9(c, clunk, .fid = 1000, .expect_err = EINVAL);
+	cr_assert_eq(xattrcreate(&other, 2001, VALUE), 0);
+	cr_assert_eq(xattrcreate(&other, 2002, 1), ENOSPC);
+	p9_client_end(c);
+	p9_rig_connect(&rig, c, false);
+	for (uint32_t i = 0; i < 100 && xattrcreate(c, 1, VALUE) == ENOSPC; i++) {
+		P9(c, clunk, .fid = 1);
+		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	}
+	for (uint32_t i = 1; i < VALUES - 1; i++)
+		cr_assert_eq(xattrcreate(c, 1000 + i, VALUE), 0, "value %u", i);
+	cr_assert_eq(xattrcreate(c, 2000, 1), ENOSPC);
+	p9_client_end(&other);
+	p9_rig_end(&rig);
+}
+
+/* ---- locks that wait ---- */
+
+#define WAITING 64u
+
+static uint16_t send_lock(struct p9_client *client, uint32_t proc, uint8_t type, uint32_t flags)
+{
+	return P9_SEND(client, LOCK, lock, .fid = 1, .type = type, .flags = flags, .proc_id = proc,
+	               .client_id = "guest");
+}
+
+static uint8_t lock(struct p9_client *client, uint32_t proc, uint8_t type, uint32_t flags)
+{
+	struct p9_lock_rep a = {.status = 255};
+
+	cr_assert_eq(p9_wait(client, send_lock(client, proc, type, flags), P9_LOCK, &a), 0);
+	return a.status;
+}
+
+Test(limits, locks_that_wait)
+{
+	struct p9_lock_rep a;
+	struct p9_client other;
+	uint16_t tags[WAITING + 1];
+
+	start(NULL, NULL);
+	p9_rig_connect(&rig, &other, false);
+	p9_open(c, 1, "f", 2);
+	p9_open(&other, 1, "f", 2);
+	cr_assert_eq(lock(c, 1000, P9_LOCK_TYPE_WRLCK, 0), P9_LOCK_SUCCESS);
+	for (uint32_t i = 0; i < WAITING; i++)
+		tags[i] = send_lock(c, i, P9_LOCK_TYPE_RDLCK, P9_LOCK_FLAGS_BLOCK);
+	cr_assert(p9_quiet(c, 100), "fewer than %u may wait", WAITING);
+	/* One more is told to come again, whoever asks. */
+	cr_assert_eq(lock(c, 500, P9_LOCK_TYPE_RDLCK, P9_LOCK_FLAGS_BLOCK), P9_LOCK_BLOCKED);
+	cr_assert_eq(lock(&other, 1, P9_LOCK_TYPE_RDLCK, P9_LOCK_FLAGS_BLOCK), P9_LOCK_BLOCKED);
+	cr_assert(p9_has(&other, 1, 0, "text"));
+	/* One that is flushed makes room for another. */
+	P9(c, flush, .oldtag = tags[0]);
+	tags[WAITING] = send_lock(&other, 1, P9_LOCK_TYPE_RDLCK, P9_LOCK_FLAGS_BLOCK);
+	cr_assert(p9_quiet(&other, 100));
+	cr_assert_eq(lock(c, 500, P9_LOCK_TYPE_RDLCK, P9_LOCK_FLAGS_BLOCK), P9_LOCK_BLOCKED);
+	/* All that wait get theirs. */
+	cr_assert_eq(lock(c, 1000, P9_LOCK_TYPE_UNLCK, 0), P9_LOCK_SUCCESS);
+	for (uint32_t i = 1; i <= WAITING; i++) {
+		cr_assert_eq(p9_wait(i < WAITING ? c : &other, tags[i], P9_LOCK, &a), 0);
+		cr_assert_eq(a.status, P9_LOCK_SUCCESS, "lock %u", i);
+	}
+	/* And as many may wait again. */
+	for (uint32_t i = 0; i < WAITING; i++)
+		tags[i] = send_lock(c, 2000 + i, P9_LOCK_TYPE_WRLCK, P9_LOCK_FLAGS_BLOCK);
+	cr_assert(p9_quiet(c, 100));
+	p9_client_end(&other);
+	p9_rig_end(&rig);
+}
