@@ -5,11 +5,18 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <time.h>
 
 #define EVENTS_MAX 64
 #define IDLE_MAX   8
+
+/* Looking before sleeping. */
+#define LOOKS_A_POLL 8        /* looks at memory between two that ask the kernel */
+#define SCORE_MAX    8        /* of waits that were short lately */
+#define TAKEN_NS     50000    /* a look that takes so long had its CPU taken by another */
+#define GIVE_WAY_NS  50000000 /* and then there is none for so long */
 
 struct loop {
 	int epoll;
@@ -22,6 +29,9 @@ struct loop {
 		void *context;
 	} idle[IDLE_MAX];
 	int idle_count;
+	struct loop_poller *pollers;
+	int score;
+	uint64_t give_way_until;
 };
 
 int loop_new(struct loop **ret)
@@ -125,6 +135,22 @@ void loop_idle(struct loop *l, bool (*idle)(void *context), void *context)
 	l->idle[l->idle_count++].context = context;
 }
 
+void loop_poll(struct loop *l, struct loop_poller *p)
+{
+	p->next = l->pollers;
+	l->pollers = p;
+}
+
+void loop_poll_remove(struct loop *l, struct loop_poller *p)
+{
+	struct loop_poller **link = &l->pollers;
+
+	while (*link && *link != p)
+		link = &(*link)->next;
+	if (*link)
+		*link = p->next;
+}
+
 /* How long to wait: -1 for ever, else ms, rounded up. */
 static int time_left(const struct loop *l)
 {
@@ -158,11 +184,92 @@ static void run_timers(struct loop *l)
 	}
 }
 
+static bool any_awaits(const struct loop *l)
+{
+	for (struct loop_poller *p = l->pollers; p; p = p->next) {
+		if (p->awaits && p->awaits(p))
+			return true;
+	}
+	return false;
+}
+
+static bool any_found(const struct loop *l)
+{
+	for (struct loop_poller *p = l->pollers; p; p = p->next) {
+		if (p->look && p->look(p))
+			return true;
+	}
+	return false;
+}
+
+static bool arm_all(const struct loop *l)
+{
+	bool came = false;
+
+	for (struct loop_poller *p = l->pollers; p; p = p->next)
+		came |= p->arm && p->arm(p);
+	return came;
+}
+
+/* Looks for a while. Return: whether there is something to do; events, perhaps. */
+static bool look_for_a_while(struct loop *l, uint64_t from)
+{
+	uint64_t before = from, now;
+
+	do {
+		for (int i = 0; i < LOOKS_A_POLL; i++) {
+			if (any_found(l))
+				return true;
+		}
+		l->event_count = epoll_wait(l->epoll, l->events, EVENTS_MAX, 0);
+		if (l->event_count != 0)
+			return true;
+		/* Whoever wants this CPU gets it; that somebody did is seen by the time it took. */
+		(void)sched_yield();
+		now = loop_now();
+		if (now - before > TAKEN_NS) {
+			l->give_way_until = now + GIVE_WAY_NS;
+			return false;
+		}
+		before = now;
+	} while (now - from < LOOP_POLL_NS);
+	return false;
+}
+
+/* Short waits raise the score and long ones lower it, spent looking or asleep: so looking begins and ends by itself. */
+static void learn(struct loop *l, uint64_t waited)
+{
+	l->score += waited < LOOP_POLL_NS ? 1 : -SCORE_MAX / 2;
+	if (l->score < 0)
+		l->score = 0;
+	else if (l->score > SCORE_MAX)
+		l->score = SCORE_MAX;
+}
+
+static void wait_for_events(struct loop *l)
+{
+	bool learns = l->pollers && !any_awaits(l);
+	uint64_t from = learns ? loop_now() : 0;
+
+	l->event_count = 0;
+	if (any_found(l))
+		return;
+	if (learns && l->score > 0 && from > l->give_way_until && look_for_a_while(l, from)) {
+		learn(l, 0);
+		return;
+	}
+	if (arm_all(l))
+		return;
+	l->event_count = epoll_wait(l->epoll, l->events, EVENTS_MAX, time_left(l));
+	if (learns)
+		learn(l, loop_now() - from);
+}
+
 int loop_run(struct loop *l)
 {
 	while (!l->stopped) {
 		run_idle(l);
-		l->event_count = epoll_wait(l->epoll, l->events, EVENTS_MAX, time_left(l));
+		wait_for_events(l);
 		if (l->event_count < 0 && errno != EINTR)
 			return -errno;
 		for (int i = 0; i < l->event_count; i++) {

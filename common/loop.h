@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define LOOP_POLL_NS 200000 /* how long the loop looks before it sleeps, at most */
+
 struct loop_source {
 	int fd;                                                /* the owner's */
 	void (*ready)(struct loop_source *s, uint32_t events); /* EPOLLIN and so on */
@@ -55,6 +57,25 @@ void loop_idle(struct loop *l, bool (*idle)(void *context), void *context);
 
 /** loop_idle_remove() - Call it no more. */
 void loop_idle_remove(struct loop *l, void *context);
+
+/**
+ * struct loop_poller - what takes part in looking before sleeping; each member may be NULL
+ *
+ * Being woken costs more than many looks, so the loop goes on looking for up to LOOP_POLL_NS after the last event, where
+ * that has paid off lately, and not while others want the CPU.
+ */
+struct loop_poller {
+	/* Whether there is something to do that no descriptor has told; idle calls will do it. */
+	bool (*look)(struct loop_poller *p);
+	/* Before a sleep: ask for an event from now on. Return: whether something came just before, so no sleep. */
+	bool (*arm)(struct loop_poller *p);
+	/* Whether something is under way in a process that had better run on this CPU: then there is no looking. */
+	bool (*awaits)(struct loop_poller *p);
+	struct loop_poller *next;
+};
+
+void loop_poll(struct loop *l, struct loop_poller *p);
+void loop_poll_remove(struct loop *l, struct loop_poller *p);
 
 /** loop_run() - Until loop_stop(). Return: 0, or -errno when waiting fails. */
 int MUST_CHECK loop_run(struct loop *l);

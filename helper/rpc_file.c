@@ -6,6 +6,7 @@
 #include "helper/cred.h"
 #include "helper/node.h"
 #include "helper/nodes.h"
+#include "helper/place.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -53,6 +54,12 @@ int rpc_answer_nothing(struct rpc_call *c UNUSED, const struct rpc_nothing_req *
                        struct rpc_nothing_rep *a UNUSED)
 {
 	return 0;
+}
+
+int rpc_answer_place(struct rpc_call *c UNUSED, const struct rpc_place_req *q,
+                     struct rpc_place_rep *a UNUSED)
+{
+	return place_ask(q->cpu);
 }
 
 /* One step of a walk: here becomes the child, and its attributes are noted. */

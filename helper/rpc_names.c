@@ -105,6 +105,17 @@ int rpc_answer_rename(struct rpc_call *c UNUSED, const struct rpc_rename_req *q,
 	return renameat(dir.fd, name.text, new_dir.fd, new_name.text) < 0 ? -errno : 0;
 }
 
+/* Whether the name is that file's now. */
+static int check_identity(int dir, const char *name, uint64_t dev, uint64_t ino)
+{
+	struct wt_attr attr;
+	int r = rpc_made(dir, name, &attr);
+
+	if (r == 0 && (attr.dev != dev || attr.ino != ino))
+		r = -ESTALE;
+	return r;
+}
+
 int rpc_answer_unlink(struct rpc_call *c UNUSED, const struct rpc_unlink_req *q,
                       struct rpc_unlink_rep *a UNUSED)
 {
@@ -116,6 +127,10 @@ int rpc_answer_unlink(struct rpc_call *c UNUSED, const struct rpc_unlink_req *q,
 		return r;
 	if (q->flags & ~RPC_REMOVE_DIR)
 		return -EINVAL;
+	if (q->ino != 0)
+		r = check_identity(dir.fd, name.text, q->dev, q->ino);
+	if (r < 0)
+		return r;
 	return unlinkat(dir.fd, name.text, q->flags ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
 }
 

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/usock.h"
 #include "helper/nodes.h"
+#include "helper/place.h"
 #include "helper/rpc_ops.h"
 
 #include <errno.h>
@@ -61,6 +62,7 @@ static int (*const runs[])(struct rpc_call *c, struct rd *in, struct wr *body) =
 
 struct worker {
 	struct rpc_call call;
+	uint32_t place;
 	uint8_t in[RPC_PACKET_MAX];
 	uint8_t out[RPC_PACKET_MAX];
 };
@@ -184,6 +186,7 @@ static bool serve_one(struct worker *w)
 	int r;
 
 	leave_socket();
+	place_follow(&w->place);
 	if (n == 0 || n == -ECONNRESET) {
 		end(0);
 		return false;
@@ -230,6 +233,7 @@ int rpc_prepare(void)
 	pthread_t thread;
 	int r;
 
+	place_init();
 	if (sem_init(&shared.standby, 0, 0) < 0 || sem_init(&shared.starving, 0, 0) < 0 ||
 	    sem_init(&shared.started, 0, 0) < 0)
 		return -errno;

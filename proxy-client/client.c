@@ -114,6 +114,11 @@ bool pxc_alive(const struct pxc *p)
 	return p->sock >= 0;
 }
 
+unsigned pxc_under_way(const struct pxc *p)
+{
+	return p->under_way;
+}
+
 /* Sends a call's packet. Return: 0, -EAGAIN, or -errno when the helper is gone. */
 static int send_call(struct pxc *p, struct call *c, const void *packet, size_t size)
 {

@@ -43,6 +43,9 @@ bool pxc_wants_output(const struct pxc *p) MUST_CHECK;
 /** pxc_alive() - Whether the helper is there. */
 bool pxc_alive(const struct pxc *p) MUST_CHECK;
 
+/** pxc_under_way() - How many calls have been sent and not ended. */
+unsigned pxc_under_way(const struct pxc *p) MUST_CHECK;
+
 /** pxc_receive() - Take in what has come and send what waits. */
 void pxc_receive(struct pxc *p);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "virtio-9p/b_proxy.h"
 
+#include "virtio-9p/place.h"
+
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -16,6 +18,8 @@ struct b_proxy {
 	struct pxc *pxc;
 	struct loop_source source;
 	struct loop_timer release_timer;
+	struct loop_poller poller;
+	struct place place;
 	bool listening;
 	void (*gone)(void *context);
 	void *context;
@@ -58,6 +62,15 @@ static bool idle(void *context)
 	return false;
 }
 
+/* The helper is woken on this CPU at best: it is not to find it busy with looking. */
+static bool awaits(struct loop_poller *poller)
+{
+	const struct b_proxy *p =
+	    (const struct b_proxy *)((char *)poller - offsetof(struct b_proxy, poller));
+
+	return pxc_under_way(p->pxc) > 0;
+}
+
 static void release_due(struct loop_timer *t)
 {
 	struct b_proxy *p = (struct b_proxy *)((char *)t - offsetof(struct b_proxy, release_timer));
@@ -66,10 +79,22 @@ static void release_due(struct loop_timer *t)
 	look(p);
 }
 
+/* A helper that cannot go there works where it is. */
+static void placed(void *context UNUSED, int error UNUSED, const union rpc_reply *reply UNUSED,
+                   int fd UNUSED)
+{
+}
+
 static int call(struct backend *b, enum rpc_type type, const void *request, pxc_done *done,
                 void *context, uint32_t *ret_call)
 {
-	return pxc_call(((struct b_proxy *)b)->pxc, type, request, done, context, ret_call);
+	struct b_proxy *p = (struct b_proxy *)b;
+	struct rpc_place_req place;
+
+	if (place_call(&p->place, pxc_under_way(p->pxc), &place.cpu) &&
+	    pxc_call(p->pxc, RPC_PLACE, &place, placed, NULL, NULL) < 0)
+		place_leave(&p->place);
+	return pxc_call(p->pxc, type, request, done, context, ret_call);
 }
 
 static void cancel(struct backend *b, uint32_t id)
@@ -109,6 +134,9 @@ int b_proxy_new(struct loop *l, int sock, void (*gone)(void *context), void *con
 	}
 	p->listening = true;
 	loop_idle(l, idle, p);
+	place_init(&p->place);
+	p->poller.awaits = awaits;
+	loop_poll(l, &p->poller);
 	*ret = &p->backend;
 	return 0;
 }
@@ -123,6 +151,8 @@ void b_proxy_free(struct backend *b)
 		loop_remove(p->loop, &p->source);
 	p->listening = false;
 	loop_idle_remove(p->loop, p);
+	loop_poll_remove(p->loop, &p->poller);
+	place_leave(&p->place);
 	loop_timer_set(p->loop, &p->release_timer, 0);
 	pxc_free(p->pxc);
 	free(p);

@@ -247,35 +247,32 @@ static int io_by_ring(struct p9_req *r, void *bytes, size_t size, uint64_t offse
 	return e;
 }
 
-/* The next part: at once if it does not have to wait, else by the ring. */
+static ssize_t io_now(const struct p9_req *r, const struct iovec *part, off_t offset, int flags)
+{
+	int fd = r->fid->fd;
+
+	return r->u.io.writes ? pwritev2(fd, part, 1, offset, flags)
+	                      : preadv2(fd, part, 1, offset, flags);
+}
+
+/*
+ * The next part: at once if it does not have to wait, else by the ring. What the ring cannot take (none to be had here, or
+ * full) is done at once after all; as is what never waits, on a tmpfs that does not know how to say so.
+ */
 static void io_on(struct p9_req *r)
 {
 	uint32_t done = r->u.io.done;
 	uint8_t *bytes =
 	    (r->u.io.writes ? (uint8_t *)(uintptr_t)r->u.io.bytes : r->out + P9_READ_HEAD) + done;
-	struct iovec iov = {.iov_base = bytes, .iov_len = r->u.io.count - done};
+	struct iovec part = {.iov_base = bytes, .iov_len = r->u.io.count - done};
 	off_t offset = (off_t)(r->u.io.offset + done);
-	int fd = r->fid->fd;
-	ssize_t n = r->u.io.writes ? pwritev2(fd, &iov, 1, offset, RWF_NOWAIT)
-	                           : preadv2(fd, &iov, 1, offset, RWF_NOWAIT);
+	ssize_t n = io_now(r, &part, offset, r->fid->memory ? 0 : RWF_NOWAIT);
 
-	if (n >= 0) {
-		io_part(r, n);
-		return;
+	if (n < 0 && (errno == EAGAIN || errno == EOPNOTSUPP)) {
+		if (io_by_ring(r, bytes, part.iov_len, (uint64_t)offset) == 0)
+			return;
+		n = io_now(r, &part, offset, 0);
 	}
-	if (errno != EAGAIN && errno != EOPNOTSUPP) {
-		io_part(r, -errno);
-		return;
-	}
-	/*
-	 * What the ring cannot take (none to be had here, or full) is done at once after all; as is what never waits, on a
-	 * tmpfs that does not know how to say so.
-	 */
-	if (!(errno == EOPNOTSUPP && r->fid->memory) &&
-	    io_by_ring(r, bytes, iov.iov_len, (uint64_t)offset) == 0)
-		return;
-	n = r->u.io.writes ? pwrite(fd, bytes, iov.iov_len, offset)
-	                   : pread(fd, bytes, iov.iov_len, offset);
 	io_part(r, n < 0 ? -errno : n);
 }
 

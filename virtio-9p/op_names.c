@@ -209,7 +209,7 @@ static void by_fid_done(struct p9_req *r, int error, const union rpc_reply *repl
 	by_fid_end(r, error);
 }
 
-static void by_fid_looked(struct p9_req *r, int error, const union rpc_reply *reply, int fd UNUSED)
+static void by_fid_rename(struct p9_req *r, int error, const union rpc_reply *reply, int fd UNUSED)
 {
 	struct p9_server *s = r->session->server;
 	const struct wt_attr *attr = &reply->walk.attrs.attr[0];
@@ -223,13 +223,6 @@ static void by_fid_looked(struct p9_req *r, int error, const union rpc_reply *re
 	s->backend->ops->release(s->backend, reply->walk.node);
 	if (!same)
 		by_fid_end(r, -ESTALE);
-	else if (r->u.names.removes)
-		p9_call(r, RPC_UNLINK,
-		        &(struct rpc_unlink_req){
-		            .dir = r->u.names.parent->nid,
-		            .name = r->u.names.name,
-		            .flags = (attr->mode & 0170000) == 0040000 ? RPC_REMOVE_DIR : 0},
-		        by_fid_done);
 	else
 		p9_call(r, RPC_RENAME,
 		        &(struct rpc_rename_req){.dir = r->u.names.parent->nid,
@@ -239,12 +232,25 @@ static void by_fid_looked(struct p9_req *r, int error, const union rpc_reply *re
 		        by_fid_done);
 }
 
-static void by_fid_look(struct p9_req *r)
+/* The directory is there: what is left is the name in it. */
+static void by_fid_act(struct p9_req *r)
 {
+	const struct dnode *n = r->fid->node;
 	struct rpc_walk_req q = {.from = r->u.names.parent->nid, .path.count = 1};
 
+	if (r->u.names.removes) {
+		p9_call(r, RPC_UNLINK,
+		        &(struct rpc_unlink_req){
+		            .dir = r->u.names.parent->nid,
+		            .name = r->u.names.name,
+		            .flags = (n->mode & 0170000) == 0040000 ? RPC_REMOVE_DIR : 0,
+		            .dev = n->dev,
+		            .ino = n->ino},
+		        by_fid_done);
+		return;
+	}
 	q.path.name[0] = r->u.names.name;
-	p9_call(r, RPC_WALK, &q, by_fid_looked);
+	p9_call(r, RPC_WALK, &q, by_fid_rename);
 }
 
 static void by_fid_walked(struct p9_req *r, int error, const union rpc_reply *reply, int fd UNUSED)
@@ -262,7 +268,7 @@ static void by_fid_walked(struct p9_req *r, int error, const union rpc_reply *re
 	if (error < 0)
 		by_fid_end(r, error);
 	else
-		by_fid_look(r);
+		by_fid_act(r);
 }
 
 /* Splits the fid's path at its slashes; the last name is what it is about. */
@@ -288,7 +294,7 @@ static void by_fid_start(struct p9_req *r)
 		p9_call(r, RPC_WALK, &q, by_fid_walked);
 	} else {
 		r->u.names.parent = dnode_hold(r->fid->base);
-		by_fid_look(r);
+		by_fid_act(r);
 	}
 }
 

@@ -37,32 +37,45 @@ static uint16_t plain_names(const struct p9_req *r)
 	return n;
 }
 
-/* The names with slashes between, for Tremove and Trename, which name a file by its fid alone. */
-static char *joined(const struct wt_names *names)
+/* The names from there on with slashes between, for Tremove and Trename, which name a file by its fid alone. */
+static char *joined(const struct wt_names *names, uint16_t from)
 {
-	size_t size = 0;
+	size_t size = 1;
 	char *path, *to;
 
-	for (uint16_t i = 0; i < names->count; i++)
+	for (uint16_t i = from; i < names->count; i++)
 		size += names->name[i].size + 1;
-	path = to = malloc(size);
-	for (uint16_t i = 0; path && i < names->count; i++) {
+	path = to = from < names->count ? malloc(size) : NULL;
+	for (uint16_t i = from; path && i < names->count; i++) {
+		if (is_name(&names->name[i], "."))
+			continue;
+		if (to > path)
+			*to++ = '/';
 		memcpy(to, names->name[i].data, names->name[i].size);
 		to += names->name[i].size;
-		*to++ = i + 1 < names->count ? '/' : '\0';
 	}
+	if (path)
+		*to = '\0';
 	return path;
+}
+
+/* What the fid's name is now: the way from where the walk began, or from where it last went up. */
+static void walk_name(struct p9_req *r, struct fid *f, struct dnode *began)
+{
+	fid_name(r->session->server, f, r->u.walk.up ? r->u.walk.up : began,
+	         joined(&r->u.walk.names, r->u.walk.up_at));
 }
 
 static void walk_end(struct p9_req *r, int error)
 {
 	struct p9_server *s = r->session->server;
 	struct p9_walk_rep a = {.qids = r->u.walk.qids};
-	struct dnode *here = r->u.walk.here;
+	struct dnode *here = r->u.walk.here, *up = r->u.walk.up;
 	bool whole = a.qids.count == r->u.walk.names.count;
 
 	r->u.walk.here = NULL;
 	if (error < 0 && a.qids.count == 0) {
+		dnode_put(s, up);
 		dnode_put(s, here);
 		p9_error(r, error);
 		return;
@@ -72,22 +85,24 @@ static void walk_end(struct p9_req *r, int error)
 		struct fid *f = r->newfid_old;
 
 		if (f->state != FID_WALKED) {
+			dnode_put(s, up);
 			dnode_put(s, here);
 			p9_error(r, -EINVAL);
 			return;
 		}
 		if (a.qids.count > 0)
-			fid_name(s, f, f->node, joined(&r->u.walk.names));
+			walk_name(r, f, f->node);
 		dnode_put(s, f->node);
 		f->node = dnode_hold(here);
 	} else if (whole) {
 		fid_become(r->newfid, here, r->fid);
 		if (r->fid && a.qids.count > 0)
-			fid_name(s, r->newfid, r->fid->node, joined(&r->u.walk.names));
+			walk_name(r, r->newfid, r->fid->node);
 		else if (r->fid)
 			fid_name(s, r->newfid, r->fid->base,
 			         r->fid->path ? strdup(r->fid->path) : NULL);
 	}
+	dnode_put(s, up);
 	dnode_put(s, here);
 	p9_reply(r, &a);
 }
@@ -109,6 +124,14 @@ static void walk_stand_on(struct p9_req *r, uint64_t nid, const struct wt_attr *
 	r->u.walk.here = n;
 	if (n && r->u.walk.changes == s->changes)
 		recent_put(s, n, attr, s->changes);
+}
+
+/* What the names before said is no way to a file below here any more. */
+static void walk_went_up(struct p9_req *r)
+{
+	dnode_put(r->session->server, r->u.walk.up);
+	r->u.walk.up = dnode_hold(r->u.walk.here);
+	r->u.walk.up_at = r->u.walk.qids.count;
 }
 
 static void walk_done(struct p9_req *r, int error, const union rpc_reply *reply, int fd UNUSED)
@@ -142,6 +165,7 @@ static void parent_done(struct p9_req *r, int error, const union rpc_reply *repl
 		return;
 	}
 	walk_stand_on(r, reply->parent.parent, &reply->parent.attr);
+	walk_went_up(r);
 	walk_on(r);
 }
 
@@ -153,6 +177,8 @@ static void stay_done(struct p9_req *r, int error, const union rpc_reply *reply,
 		walk_end(r, error < 0 ? error : -ENFILE);
 		return;
 	}
+	if (!is_name(&r->u.walk.names.name[r->u.walk.qids.count - 1], "."))
+		walk_went_up(r); /* at the top, where that is no step */
 	walk_on(r);
 }
 
@@ -212,6 +238,8 @@ void op_walk(struct p9_req *r, const struct p9_walk_req *q)
 	}
 	r->u.walk.names = q->names;
 	r->u.walk.qids.count = 0;
+	r->u.walk.up = NULL;
+	r->u.walk.up_at = 0;
 	r->u.walk.here = dnode_hold(r->fid->node);
 	walk_on(r);
 }

@@ -174,6 +174,8 @@ struct p9_req {
 			struct wt_names names;
 			struct wt_qids qids;
 			struct dnode *here; /* as far as the walk came */
+			struct dnode *up;   /* where it last went up to, and */
+			uint16_t up_at;     /* how many names that took */
 			uint16_t asked;     /* names in the call under way */
 			uint64_t changes;
 		} walk;

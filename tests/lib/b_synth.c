@@ -342,6 +342,8 @@ static int run(struct synth *s, struct synth_call *c, const void *request)
 	case RPC_OPENDIR:
 		/* Their only field is the node. */
 		return run_on_node(s, c->type, q.getattr->node, c);
+	case RPC_PLACE:
+		return 0;
 	case RPC_RELEASE:
 		for (uint16_t i = 0; i < q.release->nodes.count; i++)
 			synth_release(s, q.release->nodes.nid[i]);

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* loop.c: the loop's looking before it sleeps: when it begins, when it ends, and that nothing is missed. */
+#include "common/loop.h"
+#include "common/cleanup.h"
+
+#include <criterion/criterion.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define FEW 100 /* looks that come of waking up and going to sleep alone, at most */
+
+static struct {
+	struct loop *loop;
+	struct loop_source source;
+	struct loop_timer timer;
+	struct loop_poller poller;
+	unsigned events, events_max;
+	unsigned looks, find_at;
+	uint64_t look_ns; /* how long one takes */
+	bool came_while_arming, awaits;
+} t;
+
+/* Events that are there at once, as many as asked for. */
+static void signal_next(void)
+{
+	if (t.events < t.events_max)
+		cr_assert_eq(write(t.source.fd, &(uint64_t){1}, sizeof(uint64_t)),
+		             (ssize_t)sizeof(uint64_t));
+}
+
+static void ready(struct loop_source *s, uint32_t events)
+{
+	uint64_t n;
+
+	cr_assert(events & EPOLLIN);
+	cr_assert_eq(read(s->fd, &n, sizeof(n)), (ssize_t)sizeof(n));
+	t.events++;
+	signal_next();
+}
+
+static void spend(uint64_t ns)
+{
+	for (uint64_t from = loop_now(); loop_now() - from < ns;)
+		;
+}
+
+static bool look(struct loop_poller *p)
+{
+	(void)p;
+	spend(t.look_ns);
+	if (++t.looks != t.find_at)
+		return false;
+	loop_stop(t.loop);
+	return true;
+}
+
+static bool arm(struct loop_poller *p)
+{
+	bool came = t.came_while_arming;
+
+	(void)p;
+	if (came)
+		loop_stop(t.loop);
+	return came;
+}
+
+static bool awaits(struct loop_poller *p)
+{
+	(void)p;
+	return t.awaits;
+}
+
+static void due(struct loop_timer *timer)
+{
+	(void)timer;
+	loop_stop(t.loop);
+}
+
+static void start(void)
+{
+	cr_assert_eq(loop_new(&t.loop), 0);
+	t.source = (struct loop_source){.fd = eventfd(0, EFD_CLOEXEC), .ready = ready};
+	cr_assert_eq(loop_add(t.loop, &t.source, EPOLLIN), 0);
+	t.timer.due = due;
+	t.poller = (struct loop_poller){.look = look, .arm = arm, .awaits = awaits};
+	loop_poll(t.loop, &t.poller);
+}
+
+static void end(void)
+{
+	loop_poll_remove(t.loop, &t.poller);
+	loop_free(t.loop);
+	fd_close(&t.source.fd);
+}
+
+TestSuite(looking, .init = start, .fini = end, .timeout = 60);
+
+/* So many events one after the other, and then nothing for so long. */
+static void run(unsigned events, uint64_t quiet_ns)
+{
+	t.events_max = events;
+	signal_next();
+	loop_timer_set(t.loop, &t.timer, loop_now() + quiet_ns);
+	cr_assert_eq(loop_run(t.loop), 0);
+	cr_assert_eq(t.events, events);
+}
+
+Test(looking, begins_when_waits_are_short)
+{
+	run(20, 20000000);
+	cr_assert_gt(t.looks, FEW);
+}
+
+Test(looking, does_not_begin_without_short_waits)
+{
+	run(0, 20000000);
+	cr_assert_lt(t.looks, FEW);
+}
+
+Test(looking, does_not_keep_a_process_waiting_that_is_worked_for)
+{
+	t.awaits = true;
+	run(20, 20000000);
+	cr_assert_lt(t.looks, FEW);
+}
+
+Test(looking, finds_what_no_descriptor_tells)
+{
+	t.find_at = 200;
+	run(20, 5000000000);
+	cr_assert_eq(t.looks, 200);
+}
+
+Test(looking, what_comes_before_the_sleep_is_not_missed)
+{
+	t.came_while_arming = true;
+	run(0, 5000000000);
+	cr_assert_eq(t.timer.at_ns != 0, true, "it slept until the timer");
+}
+
+Test(looking, ends_and_then_nothing_wakes_the_process)
+{
+	struct rusage before, after;
+	unsigned looks;
+
+	run(20, 20000000);
+	looks = t.looks;
+	loop_free(t.loop);
+	cr_assert_eq(loop_new(&t.loop), 0);
+	loop_poll(t.loop, &t.poller);
+	cr_assert_eq(getrusage(RUSAGE_THREAD, &before), 0);
+	loop_timer_set(t.loop, &t.timer, loop_now() + 500000000);
+	cr_assert_eq(loop_run(t.loop), 0);
+	cr_assert_eq(getrusage(RUSAGE_THREAD, &after), 0);
+	cr_assert_leq(after.ru_nvcsw - before.ru_nvcsw, 3);
+	cr_assert_leq(t.looks - looks, 3);
+}
+
+static unsigned looks_before;
+
+static void more_due(struct loop_timer *timer)
+{
+	looks_before = t.looks;
+	t.events_max = 40;
+	signal_next();
+	t.timer.due = due;
+	loop_timer_set(t.loop, timer, loop_now() + 10000000);
+}
+
+/* A look that takes very long looks like one during which another process ran. */
+Test(looking, gives_way_to_others_for_a_while)
+{
+	t.look_ns = 10000;
+	t.timer.due = more_due;
+	t.events_max = 20;
+	signal_next();
+	loop_timer_set(t.loop, &t.timer, loop_now() + 10000000);
+	cr_assert_eq(loop_run(t.loop), 0);
+	cr_assert_eq(t.events, 40);
+	cr_assert_gt(looks_before, 100, "it looked more than once an event");
+	cr_assert_lt(t.looks - looks_before, 20 + 5, "it still does");
+}
