@@ -23,8 +23,16 @@
 
 struct p9_kept; /* a reply that came while another was waited for */
 
+/** struct p9_link - another way to the server than a stream socket: whole messages */
+struct p9_link {
+	void (*send)(struct p9_link *link, const void *bytes, size_t size);
+	size_t (*recv)(struct p9_link *link, uint8_t *buffer, size_t room); /* 0: closed */
+	bool (*quiet)(struct p9_link *link, int ms);
+};
+
 struct p9_client {
 	int sock;
+	struct p9_link *link; /* instead of sock; its owner ends it */
 	uint32_t msize;
 	uint16_t tag;
 	uint8_t *in, *out;
@@ -63,7 +71,7 @@ struct p9_client {
 	    (c), P9_##NAME,         \
 	    &(struct p9_##name##_req[]){p9_##name##_fill(&(struct p9_##name##_opt){__VA_ARGS__})})
 
-/** p9_client_init() - Take a connected socket over. Nothing is sent. */
+/** p9_client_init() - Take a connected socket over (or -1, and set c->link). Nothing is sent. */
 void p9_client_init(struct p9_client *c, int sock);
 void p9_client_end(struct p9_client *c);
 
