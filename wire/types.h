@@ -19,6 +19,7 @@
 #include "common/sbuf.h"
 #include "common/wr.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,6 +55,41 @@ bool MUST_CHECK wt_str_copy(const struct wt_str *s, char *buffer, size_t size);
 
 #define WT_TARGET_MAX 4095
 #define WT_XNAME_MAX  255
+
+/* ---- vhost-user: the host's byte order ---- */
+
+/* A region of guest memory: addresses in the guest and in the front end, and where in its file it
+ * starts. */
+struct wt_vregion {
+	uint64_t gpa, size, uva, offset;
+};
+#define WT_C_vregion struct wt_vregion
+
+/* count[4] 0[4] and as many regions; whole unused regions may follow, up to the limit. Only as a
+ * last field. */
+#define WT_VREGIONS_MAX 8
+struct wt_vregions {
+	uint32_t count;
+	struct wt_vregion region[WT_VREGIONS_MAX];
+};
+#define WT_C_vregions struct wt_vregions
+
+/* offset[4] size[4] flags[4] and size bytes of a device's configuration space. */
+#define WT_VCONFIG_MAX 256
+struct wt_vconfig {
+	uint32_t offset, flags;
+	struct wt_str bytes;
+};
+#define WT_C_vconfig struct wt_vconfig
+
+/* The area that outlives us: size[8] offset[8] queues[2] queue_size[2]. C front ends send their
+ * struct whole, with four bytes of padding: then so do we. Only as a last field. */
+struct wt_vinflight {
+	uint64_t size, offset;
+	uint16_t queues, queue_size;
+	bool padded;
+};
+#define WT_C_vinflight struct wt_vinflight
 
 /* ---- little-endian formats: 9P2000.L and the native RPC ---- */
 
@@ -142,6 +178,10 @@ WT_TYPE(hpath)
 WT_TYPE(htarget)
 WT_TYPE(hxname)
 WT_TYPE(hblob)
+WT_TYPE(vregion)
+WT_TYPE(vregions)
+WT_TYPE(vconfig)
+WT_TYPE(vinflight)
 WT_TYPE(u8)
 WT_TYPE(u16)
 WT_TYPE(u32)

@@ -4,6 +4,7 @@
 #include "wire/legacy.h"
 #include "wire/p9.h"
 #include "wire/rpc.h"
+#include "wire/vhost_user.h"
 
 #include <string.h>
 
@@ -22,7 +23,13 @@
 #define WT_DEF  "wire/p9.def"
 #include "tests/lib/expand_rows.h"
 
-struct table_row table_rows[ARRAY_SIZE(legacy_rows) + ARRAY_SIZE(rpc_rows) + ARRAY_SIZE(p9_rows)];
+#define WT_NS   vhu
+#define WT_NAME "vhost-user"
+#define WT_DEF  "wire/vhost_user.def"
+#include "tests/lib/expand_rows.h"
+
+struct table_row table_rows[ARRAY_SIZE(legacy_rows) + ARRAY_SIZE(rpc_rows) + ARRAY_SIZE(p9_rows) +
+                            ARRAY_SIZE(vhu_rows)];
 const size_t table_row_count = ARRAY_SIZE(table_rows);
 
 /* Runs before main: the rows of all protocols in one array. */
@@ -31,6 +38,10 @@ __attribute__((constructor)) static void collect(void)
 	struct table_row *to = table_rows;
 
 	memcpy(to, legacy_rows, sizeof(legacy_rows));
-	memcpy(to + ARRAY_SIZE(legacy_rows), rpc_rows, sizeof(rpc_rows));
-	memcpy(to + ARRAY_SIZE(legacy_rows) + ARRAY_SIZE(rpc_rows), p9_rows, sizeof(p9_rows));
+	to += ARRAY_SIZE(legacy_rows);
+	memcpy(to, rpc_rows, sizeof(rpc_rows));
+	to += ARRAY_SIZE(rpc_rows);
+	memcpy(to, p9_rows, sizeof(p9_rows));
+	to += ARRAY_SIZE(p9_rows);
+	memcpy(to, vhu_rows, sizeof(vhu_rows));
 }
