@@ -9,25 +9,34 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+union fd_space {
+	struct cmsghdr align;
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+/* Has a descriptor (or -1: none) go along with the message. */
+static void pass(struct msghdr *msg, union fd_space *s, int fd)
+{
+	struct cmsghdr *c;
+
+	if (fd < 0)
+		return;
+	msg->msg_control = s->bytes;
+	msg->msg_controllen = sizeof(s->bytes);
+	c = CMSG_FIRSTHDR(msg);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+}
+
 int usock_send(int sock, const void *bytes, size_t size, int pass_fd)
 {
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
+	union fd_space space = {0};
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
-	if (pass_fd >= 0) {
-		msg.msg_control = control.space;
-		msg.msg_controllen = sizeof(control.space);
-		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &pass_fd, sizeof(int));
-	}
+	pass(&msg, &space, pass_fd);
 	do {
 		ssize_t n = sendmsg(sock, &msg, MSG_NOSIGNAL);
 
@@ -44,16 +53,23 @@ int usock_send(int sock, const void *bytes, size_t size, int pass_fd)
 	return 0;
 }
 
-ssize_t usock_send_some(int sock, const void *bytes, size_t size)
+ssize_t usock_send_some_fd(int sock, const void *bytes, size_t size, int pass_fd)
 {
+	union fd_space space = {0};
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t n;
 
+	pass(&msg, &space, pass_fd);
 	do {
 		n = sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
+}
+
+ssize_t usock_send_some(int sock, const void *bytes, size_t size)
+{
+	return usock_send_some_fd(sock, bytes, size, -1);
 }
 
 /* Moves the descriptors of one control message into the bag. */

@@ -30,6 +30,10 @@ int MUST_CHECK usock_send(int sock, const void *bytes, size_t size, int pass_fd)
  */
 ssize_t MUST_CHECK usock_send_some(int sock, const void *bytes, size_t size);
 
+/** usock_send_some_fd() - The same, with pass_fd (or -1) along with the first byte. The caller keeps
+ * it. */
+ssize_t MUST_CHECK usock_send_some_fd(int sock, const void *bytes, size_t size, int pass_fd);
+
 /**
  * usock_recv() - Receive what is there, at most size bytes, waiting for the first
  *

@@ -75,7 +75,7 @@ struct wt_vregions {
 #define WT_C_vregions struct wt_vregions
 
 /* offset[4] size[4] flags[4] and size bytes of a device's configuration space. */
-#define WT_VCONFIG_MAX 256
+#define WT_VCONFIG_MAX 4096 /* no space is larger, but a guest may look behind its end */
 struct wt_vconfig {
 	uint32_t offset, flags;
 	struct wt_str bytes;

@@ -22,7 +22,8 @@ LAYERS = {
     'seccomp': ['common'],
     'launcher': ['common', 'wire'],
     'proxy-client': ['common', 'wire'],
-    'virtio-9p': ['common', 'wire', 'proxy-client', 'seccomp'],
+    'virtio': ['common', 'wire'],
+    'virtio-9p': ['common', 'wire', 'proxy-client', 'virtio', 'seccomp'],
 }
 LGPL = ['common', 'wire', 'proxy-client']
 
@@ -37,6 +38,9 @@ OWNERS = [
     (r'\b(l|f)?(get|set|list|remove)xattr\(', ['helper/node.c'], None),
     (r'#include "seccomp/load.h"', ['helper/lockdown.c', 'seccomp/load.c', 'virtio-9p/lockdown.c'], None),
     (r'liburing\.h', ['common/ring.c'], None),
+    (r'\bmmap\(', ['virtio/memory.c'], 'virtio'),
+    (r'->host\b', ['virtio/memory.c'], 'virtio'),
+    (r'\biov_base\b', ['virtio/memory.c', 'virtio/memory.h'], 'virtio'),
     (r'\b(fork|execve|execvp|execv)\(', ['common/daemon.c', 'launcher/spawn.c'], None),
 ]
 LINES_MAX = 800

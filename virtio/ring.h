@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ring.h: what queue.c shares with the two formats of a ring, split.c and packed.c. */
+#ifndef VIRTFS_VIRTIO_RING_H
+#define VIRTFS_VIRTIO_RING_H
+
+#include "virtio/device.h"
+#include "virtio/inflight.h"
+#include "virtio/queue.h"
+
+/* a descriptor's flags (virtio 1.2, 2.7.5 and 2.8.1) */
+#define DESC_NEXT     0x1u
+#define DESC_WRITE    0x2u
+#define DESC_INDIRECT 0x4u
+
+/** struct desc - a descriptor of either format, as it was when it was read */
+struct desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags;
+	uint16_t next; /* packed: the buffer's id */
+};
+
+struct ring_ops {
+	/* Finds the ring's parts. Return: 0, -EINVAL or -EFAULT. */
+	int (*start)(struct vq *q, const struct vq_setup *s);
+	/* Finds the next chain and adds its descriptors. Return: 1, 0 or -errno after vq_break(). */
+	int (*pop)(struct vq *q, struct vq_chain **ret);
+	void (*push)(struct vq *q, struct vq_chain *c, uint32_t written);
+	/* Makes what was pushed visible. Return: whether to interrupt. */
+	bool (*publish)(struct vq *q);
+	bool (*pending)(const struct vq *q);
+	/* Return: whether something is there after the full barrier. */
+	bool (*notify)(struct vq *q, bool wanted);
+	uint32_t (*base)(const struct vq *q);
+};
+
+extern const struct ring_ops split_ring, packed_ring;
+
+struct split_desc;
+struct split_avail;
+struct split_used;
+struct packed_desc;
+struct packed_event;
+
+struct vq {
+	unsigned index;
+	const struct ring_ops *ops; /* NULL: it does not run */
+	bool broken, stopping, event_idx, indirect;
+	bool
+	    signalled; /* an interrupt was considered since the start; before, none may be left out */
+	unsigned size;
+	unsigned in_flight;
+	unsigned pushed; /* not published */
+	struct guest_map *map;
+	unsigned damage; /* guest_memory_damage() as far as looked at */
+	struct vq_chain *chains;
+	unsigned chain_count;
+	struct desc *table; /* VQ_DESCS_MAX: an indirect table's copy */
+	int call, error;
+	struct shared_piece *log;
+	bool log_ring;
+	uint64_t log_gpa;
+	void *user;
+	void (*on_stopped)(struct vq *q, void *context);
+	void *on_stopped_context;
+	union {
+		struct {
+			const struct split_desc *desc;
+			struct split_avail *avail;
+			struct split_used *used;
+			uint16_t *used_event, *avail_event; /* NULL without EVENT_IDX */
+			uint16_t next;                      /* of avail to look at */
+			uint16_t seen;                      /* avail.idx as last read */
+			uint16_t used_next;                 /* of used to fill */
+			uint16_t used_shown;                /* used.idx as last written */
+			struct inflight_ring *inflight;
+			struct inflight_state track;
+		} split;
+		struct {
+			struct packed_desc *ring;
+			struct packed_event *driver, *device;
+			uint16_t next, used_next; /* indices in the ring */
+			bool next_wrap, used_wrap;
+			uint16_t
+			    first; /* the batch's first descriptor, whose flags are held back */
+			uint16_t first_flags;
+			uint16_t pushed_slots;
+		} packed;
+	};
+};
+
+/* ---- making a chain ---- */
+
+/** chain_begin() - The chain of that id, without a descriptor; NULL if it is taken already. */
+struct vq_chain *chain_begin(struct vq *q, uint16_t id);
+
+/** chain_add() - One descriptor that is not INDIRECT. Return: NULL, or what is wrong with it. */
+const char *chain_add(struct vq *q, struct vq_chain *c, const struct desc *d);
+
+/** chain_add_table() - The descriptors of an indirect table; sequential: as packed rings have it.
+ * Return: NULL, or what is wrong. */
+const char *chain_add_table(struct vq *q, struct vq_chain *c, const struct desc *d,
+                            bool sequential);
+
+/** chain_end() - It is the device's now. */
+void chain_end(struct vq *q, struct vq_chain *c);
+
+/** ring_log() - Note a write to the used ring, at that offset of its start. */
+void ring_log(struct vq *q, size_t offset, size_t size);
+
+#endif
