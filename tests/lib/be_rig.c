@@ -326,7 +326,7 @@ void be_send_raw(struct be_rig *r, uint32_t request, uint32_t flags, const void 
 		c->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
 		memcpy(CMSG_DATA(c), fds, sizeof(int) * fd_count);
 	}
-	cr_assert_eq(sendmsg(r->sock, &msg, MSG_NOSIGNAL), w.used);
+	cr_assert_eq(sendmsg(r->sock, &msg, MSG_NOSIGNAL), (ssize_t)w.used);
 }
 
 void be_send(struct be_rig *r, uint32_t request, const void *fields, const int *fds,
@@ -364,10 +364,11 @@ static void recv_all(struct be_rig *r, void *to, size_t size, struct fdbag *bag)
 static size_t recv_payload(struct be_rig *r, uint32_t request, uint8_t *payload, struct fdbag *bag)
 {
 	uint8_t head[VHU_HEADER_SIZE];
-	struct rd h = rd_over(head, sizeof(head));
 	uint32_t size;
+	struct rd h;
 
 	recv_all(r, head, sizeof(head), bag);
+	h = rd_over(head, sizeof(head));
 	cr_assert_eq(rd_host32(&h), request);
 	cr_assert_eq(rd_host32(&h), 5, "flags of a reply");
 	size = rd_host32(&h);
