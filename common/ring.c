@@ -17,8 +17,8 @@ struct ring {
 	bool to_submit;
 };
 
-static const uint8_t allowed[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_FSYNC, IORING_OP_CLOSE,
-                                  IORING_OP_ASYNC_CANCEL};
+static const uint8_t allowed[] = {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
+                                  IORING_OP_CLOSE, IORING_OP_ASYNC_CANCEL};
 
 static int restrict_ring(struct io_uring *uring)
 {
@@ -117,26 +117,26 @@ static struct io_uring_sqe *start(struct ring *r, struct ring_op *op)
 	return sqe;
 }
 
-int ring_read(struct ring *r, struct ring_op *op, int fd, void *buffer, size_t size,
-              uint64_t offset)
+int ring_readv(struct ring *r, struct ring_op *op, int fd, const struct iovec *pieces,
+               unsigned count, uint64_t offset)
 {
 	struct io_uring_sqe *sqe = start(r, op);
 
 	if (!sqe)
 		return -EBUSY;
-	io_uring_prep_read(sqe, fd, buffer, (unsigned)size, offset);
+	io_uring_prep_readv(sqe, fd, pieces, count, offset);
 	io_uring_sqe_set_data(sqe, op);
 	return 0;
 }
 
-int ring_write(struct ring *r, struct ring_op *op, int fd, const void *bytes, size_t size,
-               uint64_t offset)
+int ring_writev(struct ring *r, struct ring_op *op, int fd, const struct iovec *pieces,
+                unsigned count, uint64_t offset)
 {
 	struct io_uring_sqe *sqe = start(r, op);
 
 	if (!sqe)
 		return -EBUSY;
-	io_uring_prep_write(sqe, fd, bytes, (unsigned)size, offset);
+	io_uring_prep_writev(sqe, fd, pieces, count, offset);
 	io_uring_sqe_set_data(sqe, op);
 	return 0;
 }

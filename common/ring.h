@@ -22,19 +22,20 @@ struct ring;
  * is called */
 struct ring_op {
 	void (*done)(struct ring_op *op, int result); /* a count, 0, or -errno */
-	struct iovec iov;
 };
 
 /** ring_new() - A ring for so many operations at once, its completions on the loop. Return: 0 or
  * -errno. */
 int MUST_CHECK ring_new(struct loop *l, unsigned entries, struct ring **ret);
 
-/* Each starts an operation. Return: 0, or -EBUSY when there are too many; done is not called then.
+/*
+ * Each starts an operation; pieces (at most IOV_MAX) must stay until done is called. Return: 0, or -EBUSY when there are too
+ * many; done is not called then.
  */
-int MUST_CHECK ring_read(struct ring *r, struct ring_op *op, int fd, void *buffer, size_t size,
-                         uint64_t offset);
-int MUST_CHECK ring_write(struct ring *r, struct ring_op *op, int fd, const void *bytes,
-                          size_t size, uint64_t offset);
+int MUST_CHECK ring_readv(struct ring *r, struct ring_op *op, int fd, const struct iovec *pieces,
+                          unsigned count, uint64_t offset);
+int MUST_CHECK ring_writev(struct ring *r, struct ring_op *op, int fd, const struct iovec *pieces,
+                           unsigned count, uint64_t offset);
 int MUST_CHECK ring_fsync(struct ring *r, struct ring_op *op, int fd, bool data_only);
 int MUST_CHECK ring_close(struct ring *r, struct ring_op *op, int fd);
 

@@ -227,6 +227,22 @@ void locks_retry(struct p9_server *s)
 	loop_timer_set(s->loop, &s->lock_timer, s->lock_waiters ? loop_now() + RETRY_NS : 0);
 }
 
+void locks_put_off(struct p9_session *s)
+{
+	for (struct p9_req *r = s->server->lock_waiters, *next; r; r = next) {
+		struct lock_owner *o = r->u.lock.owner;
+
+		next = r->next_waiter;
+		if (r->session != s)
+			continue;
+		o->refs++; /* for lock_end() */
+		locks_forget_waiter(r);
+		r->u.lock.owner = o;
+		lock_end(r, -EAGAIN);
+		next = s->server->lock_waiters;
+	}
+}
+
 /* ---- the messages ---- */
 
 static void lock_on(struct p9_req *r)

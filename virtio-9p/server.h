@@ -19,11 +19,15 @@
 #include "virtio-9p/qid.h"
 #include "wire/p9.h"
 
+#include <sys/uio.h>
+
 #define P9_FIDS_MAX       (2u << 20) /* of all sessions of a device, unless fids_max is set */
 #define P9_XATTR_HELD_MAX (8u << 20) /* bytes of attribute values that fids hold */
 #define P9_LOCKS_WAIT_MAX 64         /* Tlocks that wait; more are told to come again */
 #define P9_FLUSH_GRACE_NS 100000000  /* what a flushed request may still take to end by itself */
 #define P9_RECENT         64
+#define P9_PIECES_MAX     1024 /* IOV_MAX of Linux */
+#define P9_REPLY_ROOM     8192 /* the most that a reply takes whose size is not the request's to say */
 
 struct p9_req;
 struct p9_session;
@@ -103,6 +107,7 @@ struct p9_server {
 	uint32_t lock_waiter_count;
 	struct loop_timer lock_timer;
 	struct p9_session *sessions;
+	struct iovec pieces[P9_PIECES_MAX]; /* for the time of one call */
 	void *on_ready_context;
 	void (*on_ready)(void *context);
 };
@@ -120,6 +125,16 @@ void p9_server_end(struct p9_server *s);
 struct p9_transport_ops {
 	/* Makes req->out room for size bytes of reply. Return: false when there is no such room. */
 	bool (*room)(struct p9_req *req, size_t size);
+	/* Makes room for an Rread with size bytes of data: its head at req->out, the data at payload(). */
+	bool (*data_room)(struct p9_req *req, size_t size);
+	/*
+	 * Where the data of a Twrite, or that of the Rread that data_room() was made for, lies: bytes [offset, offset +
+	 * size) of it, or the first of them if they are more than room pieces. Return: how many pieces, at least one.
+	 */
+	unsigned (*payload)(struct p9_req *req, bool from_client, size_t offset, size_t size,
+	                    struct iovec *pieces, unsigned room);
+	/* payload() is memory of the peer's, which it uses again when the request is answered, a flushed one too. */
+	bool lent;
 	/* Takes the request back; its reply are the first size bytes of req->out. 0: it was flushed, send nothing. */
 	void (*reply)(struct p9_req *req, size_t size);
 	/* The peer broke the protocol where no reply can say so: end the session. */
@@ -142,8 +157,13 @@ struct p9_session {
 	struct loop_timer flush_timer;
 };
 
+/** p9_session_init() - msize_max: the most that the transport takes. Return: 0. */
 int MUST_CHECK p9_session_init(struct p9_session *s, struct p9_server *server,
                                const struct p9_transport_ops *ops, uint32_t msize_max);
+/** p9_session_reset() - Drop them, and be as new: the transport gets its requests back, those on the ring later. */
+void p9_session_reset(struct p9_session *s);
+/** p9_session_let_go() - Let go of all requests, as a Tflush would in the end; the fids stay. */
+void p9_session_let_go(struct p9_session *s);
 /** p9_session_end() - Drop all fids and requests; ops->ended is called when the last request has come back. */
 void p9_session_end(struct p9_session *s);
 
@@ -153,8 +173,10 @@ struct p9_req {
 	/* the transport's part */
 	const uint8_t *in;
 	size_t in_size;
+	size_t rest; /* bytes of a Twrite's data that are not in in: payload() tells where */
 	uint8_t *out;
 	size_t out_room;
+	uint32_t reply_max; /* the peer has room for so much; 0: for msize */
 	/* the server's */
 	struct p9_session *session;
 	struct p9_req *next, *prev;
@@ -182,8 +204,8 @@ struct p9_req {
 		struct {
 			uint64_t offset;
 			uint32_t count, done;
-			const uint8_t *bytes;
 			bool writes;
+			struct iovec *pieces; /* while the ring has them */
 		} io;
 		struct {
 			uint64_t offset;
@@ -220,6 +242,8 @@ void p9_submit(struct p9_session *s, struct p9_req *req);
 void p9_reply(struct p9_req *req, const void *reply);
 /** p9_reply_bytes() - Answer with what was put at req->out already, size bytes with the head's seven. */
 void p9_reply_bytes(struct p9_req *req, size_t size);
+/** p9_reply_max() - The largest reply that the client takes. */
+uint32_t p9_reply_max(const struct p9_req *req);
 /** p9_error() - Answer with Rlerror; error: -errno. */
 void p9_error(struct p9_req *req, int error);
 /** p9_call() - Start a call of the backend; then gets its end. Answers the request itself when it cannot be started. */
@@ -270,6 +294,8 @@ void recent_forget(struct p9_server *s, const struct dnode *n);
 void locks_release_fid(struct p9_server *s, struct fid *f);
 void locks_forget_waiter(struct p9_req *req);
 void locks_retry(struct p9_server *s);
+/** locks_put_off() - Tell a session's waiters to ask again later. */
+void locks_put_off(struct p9_session *s);
 void locks_init(struct p9_server *s);
 
 /* op_io.c */

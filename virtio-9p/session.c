@@ -133,20 +133,24 @@ void p9_error(struct p9_req *req, int error)
 	finish(req, w.used);
 }
 
-/* The most that a reply takes whose size is not the request's to say. */
-#define REPLY_ROOM 8192
+uint32_t p9_reply_max(const struct p9_req *req)
+{
+	/* Before Tversion: as much as the least client takes. */
+	uint32_t most = req->session->msize ? req->session->msize : P9_MSIZE_MIN;
+
+	return req->reply_max && req->reply_max < most ? req->reply_max : most;
+}
 
 void p9_reply(struct p9_req *req, const void *reply)
 {
 	struct wr w;
 
-	if (!req->session->transport->room(req, REPLY_ROOM)) {
+	if (!req->session->transport->room(req, P9_REPLY_ROOM)) {
 		p9_error(req, -EMSGSIZE);
 		return;
 	}
-	w = wr_over(req->out + P9_HEAD_SIZE, REPLY_ROOM - P9_HEAD_SIZE);
-	if (!req->msg->rep.put(&w, reply) ||
-	    (req->session->msize && P9_HEAD_SIZE + w.used > req->session->msize)) {
+	w = wr_over(req->out + P9_HEAD_SIZE, P9_REPLY_ROOM - P9_HEAD_SIZE);
+	if (!req->msg->rep.put(&w, reply) || P9_HEAD_SIZE + w.used > p9_reply_max(req)) {
 		p9_error(req, -EMSGSIZE);
 		return;
 	}
@@ -225,8 +229,10 @@ static void let_go(struct p9_req *req)
 	} else if (req->on_ring) {
 		struct p9_req *flushers = req->flushers;
 
-		req->flushers = NULL;
 		ring_cancel(req->session->server->ring, &req->op);
+		if (req->session->transport->lent)
+			return; /* the kernel may use what the client has lent until it ends: so long the flush waits */
+		req->flushers = NULL;
 		answer_flushes(flushers);
 	}
 }
@@ -305,6 +311,20 @@ static void drop_requests(struct p9_session *s, const struct p9_req *but)
 	}
 }
 
+void p9_session_let_go(struct p9_session *s)
+{
+	drop_requests(s, NULL);
+}
+
+void p9_session_reset(struct p9_session *s)
+{
+	s->under_way++; /* so that nothing ends it from within */
+	drop_requests(s, NULL);
+	fid_drop_all(s);
+	s->msize = 0;
+	s->under_way--;
+}
+
 static bool starts_with(const struct wt_str *s, const char *text)
 {
 	return s->size >= strlen(text) && memcmp(s->data, text, strlen(text)) == 0;
@@ -363,6 +383,17 @@ static void run_short_form(struct p9_req *req, struct rd in)
 	runs[req->head.type](req, &r);
 }
 
+/* A Twrite whose data stays with the transport. */
+static void run_lent_write(struct p9_req *req, struct rd in)
+{
+	struct p9_write_req m;
+
+	if (p9_write_part_get(&in, req->rest, &m))
+		op_write(req, &m);
+	else
+		p9_error(req, -EPROTO);
+}
+
 /* What is answered as ever between a helper's death and the next one's hello. */
 static bool goes_without_helper(uint8_t type)
 {
@@ -378,7 +409,7 @@ void p9_submit(struct p9_session *s, struct p9_req *req)
 	req->session = s;
 	req->msg = head_ok ? p9_find(req->head.type) : NULL;
 	list_add(s, req);
-	if (!head_ok || req->head.size != req->in_size || taken) {
+	if (!head_ok || req->head.size != req->in_size + req->rest || taken) {
 		req->gone = true;
 		finish(req, 0);
 		if (!s->ending)
@@ -394,7 +425,9 @@ void p9_submit(struct p9_session *s, struct p9_req *req)
 		p9_error(req, -EPROTO);
 	} else {
 		trace(req, in);
-		if (req->msg->policy & P9_SHORT_FORM)
+		if (req->rest)
+			run_lent_write(req, in);
+		else if (req->msg->policy & P9_SHORT_FORM)
 			run_short_form(req, in);
 		else
 			runs[req->head.type](req, &in);

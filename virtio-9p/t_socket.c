@@ -92,6 +92,21 @@ static bool room(struct p9_req *req, size_t size)
 	return q->large_out;
 }
 
+static bool data_room(struct p9_req *req, size_t size)
+{
+	return room(req, P9_READ_HEAD + size);
+}
+
+static unsigned payload(struct p9_req *req, bool from_client, size_t offset, size_t size,
+                        struct iovec *pieces, unsigned room UNUSED)
+{
+	struct request *q = (struct request *)req;
+	uint8_t *data = from_client ? q->in + P9_WRITE_HEAD : req->out + P9_READ_HEAD;
+
+	pieces[0] = (struct iovec){.iov_base = data + offset, .iov_len = size};
+	return 1;
+}
+
 static void drop_first(struct client *c)
 {
 	struct request *q = c->first;
@@ -395,8 +410,12 @@ static void client_close(struct client *c, const char *why)
 	p9_session_end(&c->session);
 }
 
-static const struct p9_transport_ops ops = {
-    .room = room, .reply = reply, .broken = broken, .ended = ended};
+static const struct p9_transport_ops ops = {.room = room,
+                                            .data_room = data_room,
+                                            .payload = payload,
+                                            .reply = reply,
+                                            .broken = broken,
+                                            .ended = ended};
 
 int t_socket_serve(struct t_socket *t, int sock)
 {

@@ -20,6 +20,17 @@ void p9_head_put(struct wr *w, const struct p9_head *h)
 	wr_le16(w, h->tag);
 }
 
+bool p9_write_part_get(struct rd *r, size_t rest, struct p9_write_req *ret)
+{
+	uint32_t count;
+
+	ret->fid = rd_le32(r);
+	ret->offset = rd_le64(r);
+	count = rd_le32(r);
+	ret->data = (struct wt_str){.size = count};
+	return rd_good(r) && r->left == 0 && count == rest;
+}
+
 const struct wt_msg *p9_find(uint8_t type)
 {
 	const struct wt_msg *msg = wt_find(p9_table, p9_table_count, type);

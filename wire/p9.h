@@ -54,6 +54,9 @@ struct p9_head {
 bool MUST_CHECK p9_head_get(struct rd *r, struct p9_head *h);
 void p9_head_put(struct wr *w, const struct p9_head *h);
 
+/** p9_write_part_get() - A Twrite's fields without its data, of which so many bytes are elsewhere. */
+bool MUST_CHECK p9_write_part_get(struct rd *r, size_t rest, struct p9_write_req *ret);
+
 /** p9_find() - The line of a T-message's type, or NULL for none and for what is a reply only. */
 const struct wt_msg *p9_find(uint8_t type);
 
