@@ -10,10 +10,12 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+/* Threads of the kernel that may wait for files at once: one stuck write to each of so many files delays no other. */
+#define WORKERS 512
+
 struct ring {
 	struct io_uring uring;
 	struct loop_source completions;
-	unsigned under_way, max;
 	bool to_submit;
 };
 
@@ -48,7 +50,6 @@ static void complete(struct loop_source *s, uint32_t events UNUSED)
 		io_uring_cqe_seen(&r->uring, cqe);
 		if (!op) /* of a cancellation */
 			continue;
-		r->under_way--;
 		op->done(op, result);
 	}
 }
@@ -71,12 +72,13 @@ int ring_new(struct loop *l, unsigned entries, struct ring **ret)
 
 	if (!r)
 		return -ENOMEM;
-	r->max = entries;
 	e = io_uring_queue_init_params(entries, &r->uring, &p);
 	if (e < 0) {
 		free(r);
 		return e;
 	}
+	/* Older kernels know no such number; then four a processor wait at once. */
+	(void)io_uring_register_iowq_max_workers(&r->uring, (unsigned[]){WORKERS, 0});
 	r->completions.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r->completions.ready = complete;
 	e = r->completions.fd < 0 ? -errno
@@ -98,12 +100,10 @@ int ring_new(struct loop *l, unsigned entries, struct ring **ret)
 	return 0;
 }
 
-static struct io_uring_sqe *start(struct ring *r, struct ring_op *op)
+static struct io_uring_sqe *start(struct ring *r)
 {
 	struct io_uring_sqe *sqe;
 
-	if (op && r->under_way == r->max)
-		return NULL;
 	sqe = io_uring_get_sqe(&r->uring);
 	if (!sqe) {
 		(void)io_uring_submit(&r->uring);
@@ -111,8 +111,6 @@ static struct io_uring_sqe *start(struct ring *r, struct ring_op *op)
 	}
 	if (!sqe)
 		return NULL;
-	if (op)
-		r->under_way++;
 	r->to_submit = true;
 	return sqe;
 }
@@ -120,7 +118,7 @@ static struct io_uring_sqe *start(struct ring *r, struct ring_op *op)
 int ring_readv(struct ring *r, struct ring_op *op, int fd, const struct iovec *pieces,
                unsigned count, uint64_t offset)
 {
-	struct io_uring_sqe *sqe = start(r, op);
+	struct io_uring_sqe *sqe = start(r);
 
 	if (!sqe)
 		return -EBUSY;
@@ -132,7 +130,7 @@ int ring_readv(struct ring *r, struct ring_op *op, int fd, const struct iovec *p
 int ring_writev(struct ring *r, struct ring_op *op, int fd, const struct iovec *pieces,
                 unsigned count, uint64_t offset)
 {
-	struct io_uring_sqe *sqe = start(r, op);
+	struct io_uring_sqe *sqe = start(r);
 
 	if (!sqe)
 		return -EBUSY;
@@ -143,7 +141,7 @@ int ring_writev(struct ring *r, struct ring_op *op, int fd, const struct iovec *
 
 int ring_fsync(struct ring *r, struct ring_op *op, int fd, bool data_only)
 {
-	struct io_uring_sqe *sqe = start(r, op);
+	struct io_uring_sqe *sqe = start(r);
 
 	if (!sqe)
 		return -EBUSY;
@@ -154,7 +152,7 @@ int ring_fsync(struct ring *r, struct ring_op *op, int fd, bool data_only)
 
 int ring_close(struct ring *r, struct ring_op *op, int fd)
 {
-	struct io_uring_sqe *sqe = start(r, op);
+	struct io_uring_sqe *sqe = start(r);
 
 	if (!sqe)
 		return -EBUSY;
@@ -166,7 +164,7 @@ int ring_close(struct ring *r, struct ring_op *op, int fd)
 
 void ring_cancel(struct ring *r, struct ring_op *op)
 {
-	struct io_uring_sqe *sqe = start(r, NULL);
+	struct io_uring_sqe *sqe = start(r);
 
 	if (!sqe)
 		return;

@@ -124,8 +124,8 @@ static ssize_t io_now(const struct p9_req *r, const struct iovec *pieces, unsign
 }
 
 /*
- * The next part: at once if it does not have to wait, else by the ring. What the ring cannot take (none to be had here, or
- * full) is done at once after all; as is what never waits, on a tmpfs that does not know how to say so.
+ * The next part: at once if it does not have to wait, else by the ring; without a ring at once after all. A tmpfs never
+ * waits, but does not know how to say so. A frozen file system holds up a write whatever its flags.
  */
 static void io_on(struct p9_req *r)
 {
@@ -134,9 +134,14 @@ static void io_on(struct p9_req *r)
 	unsigned count = r->session->transport->payload(
 	    r, r->u.io.writes, done, r->u.io.count - done, pieces, P9_PIECES_MAX);
 	off_t offset = (off_t)(r->u.io.offset + done);
-	ssize_t n = io_now(r, pieces, count, offset, r->fid->memory ? 0 : RWF_NOWAIT);
+	bool waits = r->u.io.writes && !r->fid->memory;
+	ssize_t n = 0;
 
-	if (n < 0 && (errno == EAGAIN || errno == EOPNOTSUPP)) {
+	if (!waits) {
+		n = io_now(r, pieces, count, offset, r->fid->memory ? 0 : RWF_NOWAIT);
+		waits = n < 0 && (errno == EAGAIN || errno == EOPNOTSUPP);
+	}
+	if (waits) {
 		if (io_by_ring(r, pieces, count, (uint64_t)offset) == 0)
 			return;
 		n = io_now(r, pieces, count, offset, 0);
