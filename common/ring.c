@@ -123,6 +123,7 @@ int ring_readv(struct ring *r, struct ring_op *op, int fd, const struct iovec *p
 	if (!sqe)
 		return -EBUSY;
 	io_uring_prep_readv(sqe, fd, pieces, count, offset);
+	sqe->flags |= op->never_here ? IOSQE_ASYNC : 0;
 	io_uring_sqe_set_data(sqe, op);
 	return 0;
 }
@@ -135,6 +136,7 @@ int ring_writev(struct ring *r, struct ring_op *op, int fd, const struct iovec *
 	if (!sqe)
 		return -EBUSY;
 	io_uring_prep_writev(sqe, fd, pieces, count, offset);
+	sqe->flags |= op->never_here ? IOSQE_ASYNC : 0;
 	io_uring_sqe_set_data(sqe, op);
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include "common/compiler.h"
 #include "common/loop.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -22,6 +23,8 @@ struct ring;
  * is called */
 struct ring_op {
 	void (*done)(struct ring_op *op, int result); /* a count, 0, or -errno */
+	bool
+	    never_here; /* a read or write that a thread of the kernel's must do: its file may wait where it should not */
 };
 
 /** ring_new() - A ring for so many operations at once, its completions on the loop. Return: 0 or

@@ -104,6 +104,8 @@ static int io_by_ring(struct p9_req *r, const struct iovec *pieces, unsigned cou
 		return -ENOMEM;
 	memcpy(r->u.io.pieces, pieces, count * sizeof(*pieces));
 	r->op.done = io_ring_done;
+	/* Tried without waiting, a file of FUSE waits all the same. */
+	r->op.never_here = !r->fid->local;
 	e = r->u.io.writes ? ring_writev(ring, &r->op, r->fid->fd, r->u.io.pieces, count, offset)
 	                   : ring_readv(ring, &r->op, r->fid->fd, r->u.io.pieces, count, offset);
 	r->on_ring = e == 0;
