@@ -22,11 +22,11 @@ struct vu_ring {
 	struct vu_device *device;
 	struct vq *q;
 	enum vu_ring_state state;
-	bool enabled;            /* by SET_VRING_ENABLE */
-	bool failed;             /* could not be started as things are */
-	unsigned num;            /* 0: not told */
-	bool has_addr, has_kick; /* told */
-	struct loop_source kick; /* on the loop while the ring runs and fd is not -1 */
+	bool enabled, has_enable; /* by SET_VRING_ENABLE, if that was sent */
+	bool failed;              /* could not be started as things are */
+	unsigned num;             /* 0: not told */
+	bool has_addr, has_kick;  /* told */
+	struct loop_source kick;  /* on the loop while the ring runs and fd is not -1 */
 	struct vhu_set_vring_addr_req addr;
 	uint32_t base;
 };

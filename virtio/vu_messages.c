@@ -70,7 +70,7 @@ int vu_on_reset_device(struct vu_device *d, const struct vhu_reset_device_req *q
                        struct vhu_reset_device_rep *a UNUSED)
 {
 	for (unsigned i = 0; i < d->info->queues; i++) {
-		d->rings[i].enabled = false;
+		d->rings[i].has_enable = false;
 		vu_ring_drop_kick(&d->rings[i]);
 	}
 	d->ops->reset(d->context);
@@ -226,6 +226,7 @@ int vu_on_set_vring_enable(struct vu_device *d, const struct vhu_set_vring_enabl
 	struct vu_ring *r = &d->rings[q->index];
 
 	r->enabled = q->value != 0;
+	r->has_enable = true;
 	r->failed = false;
 	return 0;
 }

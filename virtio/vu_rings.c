@@ -193,10 +193,12 @@ void vu_rings_set_log(struct vu_device *d)
 		set_log(&d->rings[i]);
 }
 
-/* Without VHOST_USER_F_PROTOCOL_FEATURES there is no message to enable a ring. */
+/* Without VHOST_USER_F_PROTOCOL_FEATURES rings need not be enabled. */
 static bool is_enabled(const struct vu_ring *r)
 {
-	return r->enabled || !(r->device->features & VIO_FEATURE(VHU_F_PROTOCOL_FEATURES));
+	if (r->has_enable)
+		return r->enabled;
+	return !(r->device->features & VIO_FEATURE(VHU_F_PROTOCOL_FEATURES));
 }
 
 static bool can_run(const struct vu_ring *r)

@@ -94,6 +94,7 @@ static void run(struct vu_device *d)
 	int r = runs[d->msg->number](d, &w), started;
 
 	fdbag_close(&d->fds);
+	vu_check_damage(d);
 	if (d->state == VU_CLOSING)
 		return;
 	if (r < 0 && (replies || !wants_ack(d))) {

@@ -283,6 +283,19 @@ void be_rig_end(struct be_rig *r)
 	(void)munmap(r->seen, sizeof(*r->seen));
 }
 
+void be_rig_kill(struct be_rig *r)
+{
+	(void)kill(r->pid, SIGKILL);
+	(void)waitpid(r->pid, NULL, 0);
+	fd_close(&r->sock);
+	(void)close(r->release);
+	(void)close(r->err);
+	(void)close(r->kick);
+	(void)close(r->call);
+	(void)close(r->error);
+	(void)munmap(r->seen, sizeof(*r->seen));
+}
+
 const char *be_rig_log(struct be_rig *r)
 {
 	ssize_t n = pread(r->err, r->log, sizeof(r->log) - 1, 0);

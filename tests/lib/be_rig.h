@@ -54,6 +54,9 @@ void be_rig_connect(struct be_rig *r);
  * begin with. */
 void be_rig_end(struct be_rig *r);
 
+/** be_rig_kill() - Kill it. Its memory stays, for another. */
+void be_rig_kill(struct be_rig *r);
+
 const char *be_rig_log(struct be_rig *r);
 
 /** be_rig_until() - Wait (10 s at most) until *counter is value. */
