@@ -278,18 +278,21 @@ const char *chain_add(struct vq *q, struct vq_chain *c, const struct desc *d)
 	return NULL;
 }
 
-/* The fields of a descriptor's second half: len[4] flags[2] next[2]. */
-static void put_in_order(struct desc *table, unsigned count)
+/* The guest's bytes become numbers. In a packed ring's tables the last two fields change places:
+ * id[2] flags[2]. */
+static void put_in_order(struct desc *table, unsigned count, bool packed)
 {
 	for (unsigned i = 0; i < count; i++) {
+		uint16_t flags = le16toh(table[i].flags), next = le16toh(table[i].next);
+
 		table[i].addr = le64toh(table[i].addr);
 		table[i].len = le32toh(table[i].len);
-		table[i].flags = le16toh(table[i].flags);
-		table[i].next = le16toh(table[i].next);
+		table[i].flags = packed ? next : flags;
+		table[i].next = packed ? flags : next;
 	}
 }
 
-const char *chain_add_table(struct vq *q, struct vq_chain *c, const struct desc *d, bool sequential)
+const char *chain_add_table(struct vq *q, struct vq_chain *c, const struct desc *d, bool packed)
 {
 	unsigned count = d->len / (unsigned)sizeof(*q->table), next = 0;
 
@@ -301,7 +304,7 @@ const char *chain_add_table(struct vq *q, struct vq_chain *c, const struct desc 
 		return "an indirect table is too long";
 	if (guest_map_read(q->map, d->addr, q->table, d->len) < 0)
 		return "an indirect table is outside of the guest's memory";
-	put_in_order(q->table, count);
+	put_in_order(q->table, count, packed);
 	for (unsigned i = 0; i < count; i++) {
 		const struct desc *e = &q->table[next];
 		const char *why;
@@ -311,7 +314,7 @@ const char *chain_add_table(struct vq *q, struct vq_chain *c, const struct desc 
 		why = chain_add(q, c, e);
 		if (why)
 			return why;
-		if (sequential) {
+		if (packed) {
 			next++;
 			continue;
 		}
@@ -321,7 +324,7 @@ const char *chain_add_table(struct vq *q, struct vq_chain *c, const struct desc 
 		if (next >= count)
 			return "an indirect table goes on outside of itself";
 	}
-	return sequential ? NULL : "an indirect table has a loop";
+	return packed ? NULL : "an indirect table has a loop";
 }
 
 void chain_end(struct vq *q, struct vq_chain *c)

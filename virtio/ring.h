@@ -97,10 +97,9 @@ struct vq_chain *chain_begin(struct vq *q, uint16_t id);
 /** chain_add() - One descriptor that is not INDIRECT. Return: NULL, or what is wrong with it. */
 const char *chain_add(struct vq *q, struct vq_chain *c, const struct desc *d);
 
-/** chain_add_table() - The descriptors of an indirect table; sequential: as packed rings have it.
- * Return: NULL, or what is wrong. */
-const char *chain_add_table(struct vq *q, struct vq_chain *c, const struct desc *d,
-                            bool sequential);
+/** chain_add_table() - The descriptors of an indirect table: those of a packed ring stand one after
+ * the other. Return: NULL, or what is wrong. */
+const char *chain_add_table(struct vq *q, struct vq_chain *c, const struct desc *d, bool packed);
 
 /** chain_end() - It is the device's now. */
 void chain_end(struct vq *q, struct vq_chain *c);
