@@ -261,11 +261,14 @@ const char *chain_add(struct vq *q, struct vq_chain *c, const struct desc *d)
 		return NULL;
 	if ((uint64_t)c->out_size + c->in_size + d->len > UINT32_MAX)
 		return "a chain is longer than 4 GiB";
-	while ((n = guest_map_find(q->map, d->addr, d->len, c->pieces + used, c->room - used)) ==
-	       -ENOBUFS) {
-		if (!make_room(c))
+	do {
+		if (used == c->room && !make_room(c))
 			return "a chain has too many pieces";
-	}
+		n = guest_map_find(q->map, d->addr, d->len, c->pieces + used, c->room - used);
+		/* It is in several regions: there is room for one piece, not for all. */
+		if (n == -ENOBUFS && !make_room(c))
+			return "a chain has too many pieces";
+	} while (n == -ENOBUFS);
 	if (n < 0)
 		return "a buffer is outside of the guest's memory";
 	if (write) {
