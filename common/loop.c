@@ -9,8 +9,9 @@
 #include <sys/epoll.h>
 #include <time.h>
 
-#define EVENTS_MAX 64
-#define IDLE_MAX   8
+#define EVENTS_MAX  64
+#define IDLE_MAX    8
+#define IDLE_ROUNDS 4
 
 /* Looking before sleeping. */
 #define LOOKS_A_POLL 8        /* looks at memory between two that ask the kernel */
@@ -116,16 +117,17 @@ void loop_idle_remove(struct loop *l, void *context)
 	}
 }
 
-/* Until nobody has given anybody anything to do. */
-static void run_idle(struct loop *l)
+/* Until nobody has given anybody anything to do; but whoever has without end does not keep events out. Return: who had. */
+static bool run_idle(struct loop *l)
 {
-	bool again;
+	bool again = true;
 
-	do {
+	for (int round = 0; again && round < IDLE_ROUNDS; round++) {
 		again = false;
 		for (int i = 0; i < l->idle_count; i++)
 			again |= l->idle[i].call(l->idle[i].context);
-	} while (again);
+	}
+	return again;
 }
 
 void loop_idle(struct loop *l, bool (*idle)(void *context), void *context)
@@ -246,14 +248,17 @@ static void learn(struct loop *l, uint64_t waited)
 		l->score = SCORE_MAX;
 }
 
-static void wait_for_events(struct loop *l)
+/* busy: there is something to do whatever comes. */
+static void wait_for_events(struct loop *l, bool busy)
 {
 	bool learns = l->pollers && !any_awaits(l);
 	uint64_t from = learns ? loop_now() : 0;
 
 	l->event_count = 0;
-	if (any_found(l))
+	if (busy || any_found(l)) {
+		l->event_count = epoll_wait(l->epoll, l->events, EVENTS_MAX, 0);
 		return;
+	}
 	if (learns && l->score > 0 && from > l->give_way_until && look_for_a_while(l, from)) {
 		learn(l, 0);
 		return;
@@ -268,8 +273,7 @@ static void wait_for_events(struct loop *l)
 int loop_run(struct loop *l)
 {
 	while (!l->stopped) {
-		run_idle(l);
-		wait_for_events(l);
+		wait_for_events(l, run_idle(l));
 		if (l->event_count < 0 && errno != EINTR)
 			return -errno;
 		for (int i = 0; i < l->event_count; i++) {

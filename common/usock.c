@@ -169,3 +169,17 @@ bool usock_is_connected(int fd, int *ret_type)
 	*ret_type = type;
 	return true;
 }
+
+bool usock_is_listening(int fd, int *ret_type)
+{
+	int domain = 0, type = 0, listens = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){sizeof(domain)}) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){sizeof(type)}) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &(socklen_t){sizeof(listens)}) < 0)
+		return false;
+	if (domain != AF_UNIX || !listens)
+		return false;
+	*ret_type = type;
+	return true;
+}

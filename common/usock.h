@@ -59,6 +59,9 @@ int MUST_CHECK usock_listen(const char *path, int *ret_fd);
 /** usock_accept() - Wait for one peer. Return: 0 or -errno. */
 int MUST_CHECK usock_accept(int listener, int *ret_fd);
 
+/** usock_is_listening() - Whether fd is a listening Unix socket; *ret_type is its type. */
+bool MUST_CHECK usock_is_listening(int fd, int *ret_type);
+
 /** usock_is_connected() - Whether fd is a connected (not a listening) Unix socket; *ret_type is its
  * SOCK_ type then. */
 bool MUST_CHECK usock_is_connected(int fd, int *ret_type);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * serve.c: `virtfs serve DIR --listen unix:PATH`: a helper and a device, each with just the sockets it needs.
+ * serve.c: `virtfs serve DIR`: a helper and a device, each with just the sockets it needs.
  *
  * Ends both when it ends, and ends when either does.
  */
@@ -27,22 +27,41 @@
 
 #define GRACE_MS 5000
 
-enum { OPT_LISTEN, OPT_READONLY, OPT_FOREGROUND, OPT_USER, OPT_READY_FD, OPT_LOG_LEVEL, OPT_HELP };
+#define TAG_MAX 254
+
+enum {
+	OPT_VHOST_USER,
+	OPT_TAG,
+	OPT_LISTEN,
+	OPT_READONLY,
+	OPT_FOREGROUND,
+	OPT_USER,
+	OPT_READY_FD,
+	OPT_PRINT_QEMU_ARGS,
+	OPT_LOG_LEVEL,
+	OPT_HELP
+};
 
 static const struct option_row rows[] = {
-    [OPT_LISTEN] = {"listen", 0, "unix:PATH", "serve all who connect to PATH (required)"},
+    [OPT_VHOST_USER] = {"vhost-user", 0, "PATH",
+                        "be a virtio-9p device for the emulators that connect to PATH"},
+    [OPT_TAG] = {"tag", 0, "TAG", "the device's mount tag"},
+    [OPT_LISTEN] = {"listen", 0, "unix:PATH", "serve plain 9P to all who connect to PATH"},
     [OPT_READONLY] = {"readonly", 0, NULL, "refuse every change"},
     [OPT_FOREGROUND] = {"foreground", 0, NULL, "do not go into the background"},
     [OPT_USER] = {"user", 0, "UID:GID",
                   "run the device as this user, who must be able to make PATH"},
     [OPT_READY_FD] = {"ready-fd", 0, "N", "write a newline to descriptor N when ready"},
+    [OPT_PRINT_QEMU_ARGS] = {"print-qemu-args", 0, NULL,
+                             "print the arguments that QEMU 10.2 and later need, and exit"},
     [OPT_LOG_LEVEL] = {"log-level", 0, "LEVEL", "of both: error, warning, info or debug"},
     [OPT_HELP] = {"help", 'h', NULL, "print this"},
 };
 
 struct serve {
-	const char *dir, *listen, *log_level;
-	bool readonly, foreground, has_user;
+	const char *dir, *log_level;
+	const char *listen, *vhost_user, *tag; /* either the first, or the others */
+	bool readonly, foreground, has_user, print_args;
 	struct spawn_user user;
 	int ready_fd;
 	pid_t helper, device;
@@ -51,8 +70,11 @@ struct serve {
 static void print_help(void)
 {
 	(void)printf(
-	    "Usage: virtfs serve DIR --listen unix:PATH [options]\n"
-	    "Serves DIR by 9P2000.L: mount -t 9p -o trans=unix,version=9p2000.L PATH /mnt\n\n");
+	    "Usage: virtfs serve DIR --vhost-user PATH --tag TAG [options]\n"
+	    "       virtfs serve DIR --listen unix:PATH [options]\n"
+	    "Serves DIR by 9P2000.L, to a guest (mount -t 9p -o trans=virtio,version=9p2000.L TAG "
+	    "/mnt)\n"
+	    "or over a socket (mount -t 9p -o trans=unix,version=9p2000.L PATH /mnt).\n\n");
 	options_help(rows, ARRAY_SIZE(rows));
 }
 
@@ -61,6 +83,19 @@ static bool take(struct serve *s, int option, const char *value)
 	uint64_t n;
 
 	switch (option) {
+	case OPT_VHOST_USER:
+		s->vhost_user = value;
+		return true;
+	case OPT_TAG:
+		if (*value && strlen(value) <= TAG_MAX) {
+			s->tag = value;
+			return true;
+		}
+		log_error("--tag '%s': must be 1 to %d bytes long", value, TAG_MAX);
+		return false;
+	case OPT_PRINT_QEMU_ARGS:
+		s->print_args = true;
+		return true;
 	case OPT_LISTEN:
 		s->listen = value;
 		return true;
@@ -89,6 +124,46 @@ static bool take(struct serve *s, int option, const char *value)
 	}
 }
 
+static bool check_together(const struct serve *s)
+{
+	if (!s->dir || !s->vhost_user == !s->listen)
+		log_error("must be: virtfs serve DIR (--vhost-user PATH --tag TAG | --listen "
+		          "unix:PATH) [options]");
+	else if (!s->vhost_user != !s->tag)
+		log_error(
+		    "--vhost-user and --tag go together: the socket, and what the guest mounts");
+	else if (s->print_args && !s->vhost_user)
+		log_error("--print-qemu-args goes with --vhost-user: QEMU does not use --listen");
+	else if (s->vhost_user && strchr(s->vhost_user, ',') && s->print_args)
+		log_error(
+		    "--vhost-user '%s': QEMU's options cannot name a path with a comma so simply",
+		    s->vhost_user);
+	else
+		return true;
+	return false;
+}
+
+/* In the shell's quotes. */
+static void print_quoted(const char *text)
+{
+	(void)putchar('\'');
+	for (; *text; text++)
+		(void)(*text == '\'' ? printf("'\\''") : putchar(*text));
+	(void)putchar('\'');
+}
+
+/* The memory must be shared with the device; its size is -m's. */
+static void print_qemu_args(const struct serve *s)
+{
+	(void)printf("-object memory-backend-memfd,id=virtfs-mem,share=on,size=1G "
+	             "-machine memory-backend=virtfs-mem -m 1G -chardev ");
+	(void)printf("socket,id=virtfs,path=");
+	print_quoted(s->vhost_user);
+	(void)printf(" -device vhost-user-test-device-pci,chardev=virtfs,virtio-id=9,num_vqs=1,"
+	             "vq_size=128,config_size=%zu\n",
+	             sizeof(uint16_t) + strlen(s->tag));
+}
+
 /* Options may stand before and after DIR. Return: -1 to go on, or the exit status. */
 static int parse(int argc, char **argv, struct serve *s)
 {
@@ -114,10 +189,12 @@ static int parse(int argc, char **argv, struct serve *s)
 			return EXIT_FAILURE;
 		}
 	}
-	if (s->dir && s->listen)
+	if (!check_together(s))
+		return EXIT_FAILURE;
+	if (!s->print_args)
 		return -1;
-	log_error("must be: virtfs serve DIR --listen unix:PATH [options]");
-	return EXIT_FAILURE;
+	print_qemu_args(s);
+	return EXIT_SUCCESS;
 }
 
 static int start(const char *folder, const char *name, const char **argv, const int *fds,
@@ -158,11 +235,16 @@ static int start_helper(struct serve *s, int sock)
 static int start_device(struct serve *s, int sock, int ready)
 {
 	char number[12], ready_number[12];
-	const char *argv[12] = {NULL,      "--helper-fd", number,      "--listen",
-	                        s->listen, "--ready-fd",  ready_number};
+	const char *argv[12] = {NULL, "--helper-fd", number, "--ready-fd", ready_number};
 	const int fds[] = {sock, ready};
-	size_t n = 7;
+	size_t n = 5;
 
+	argv[n++] = s->vhost_user ? "--socket-path" : "--listen";
+	argv[n++] = s->vhost_user ? s->vhost_user : s->listen;
+	if (s->tag) {
+		argv[n++] = "--tag";
+		argv[n++] = s->tag;
+	}
 	(void)snprintf(number, sizeof(number), "%d", sock);
 	(void)snprintf(ready_number, sizeof(ready_number), "%d", ready);
 	if (s->log_level) {
@@ -216,8 +298,10 @@ static void stop_both(struct serve *s)
 /* The socket's path was made by the device, which cannot reach it any more. */
 static void remove_socket(const struct serve *s)
 {
-	if (unlink(s->listen + strlen("unix:")) < 0 && errno != ENOENT)
-		log_warning("cannot remove %s: %s", s->listen, errno_name(errno));
+	const char *path = s->vhost_user ? s->vhost_user : s->listen + strlen("unix:");
+
+	if (unlink(path) < 0 && errno != ENOENT)
+		log_warning("cannot remove %s: %s", path, errno_name(errno));
 }
 
 /* Until either ends, or somebody wants us to. Return: the exit status. */

@@ -31,6 +31,7 @@ struct call {
 
 struct pxc {
 	int sock;
+	bool dead;
 	uint32_t counter;
 	uint32_t under_way;
 	struct call *slots[CALLS_MAX];
@@ -71,7 +72,7 @@ static void finish(struct call *c, int error, const union rpc_reply *reply, int 
 /* The helper is gone: everybody who waits is told. */
 static void die(struct pxc *p)
 {
-	fd_close(&p->sock);
+	p->dead = true;
 	for (uint32_t i = 0; i < CALLS_MAX; i++) {
 		struct call *c = p->slots[i];
 
@@ -95,6 +96,7 @@ void pxc_free(struct pxc *p)
 	if (!p)
 		return;
 	die(p);
+	fd_close(&p->sock);
 	free(p->released);
 	free(p);
 }
@@ -111,7 +113,7 @@ bool pxc_wants_output(const struct pxc *p)
 
 bool pxc_alive(const struct pxc *p)
 {
-	return p->sock >= 0;
+	return !p->dead;
 }
 
 unsigned pxc_under_way(const struct pxc *p)
@@ -163,7 +165,7 @@ static void wait_in_list(struct pxc *p, struct call *c)
 /* Sends what waits, as far as it goes. */
 static void send_waiting(struct pxc *p)
 {
-	while (p->first && p->sock >= 0) {
+	while (p->first && !p->dead) {
 		struct call *c = p->first;
 		uint32_t slot = free_slot(p);
 		struct call *next = c->next;
@@ -248,7 +250,7 @@ static int take_reply(struct pxc *p, size_t size, struct fdbag *bag)
 
 void pxc_receive(struct pxc *p)
 {
-	while (p->sock >= 0) {
+	while (!p->dead) {
 		AUTO_FDBAG struct fdbag bag = FDBAG_EMPTY;
 		ssize_t n = usock_recv(p->sock, p->in, sizeof(p->in), &bag);
 
@@ -289,7 +291,7 @@ int pxc_call(struct pxc *p, enum rpc_type type, const void *request, pxc_done *d
 	tag_call(p, c, p->out, slot == NO_SLOT ? 0 : slot);
 	if (ret_call)
 		*ret_call = c->id;
-	if (p->sock < 0) {
+	if (p->dead) {
 		finish(c, -EIO, NULL, -1);
 		return 0;
 	}
@@ -319,7 +321,7 @@ void pxc_cancel(struct pxc *p, uint32_t call)
 
 void pxc_release(struct pxc *p, uint64_t nid)
 {
-	if (nid == 0 || p->sock < 0)
+	if (nid == 0 || p->dead)
 		return;
 	if (p->released_count == p->released_room) {
 		size_t room = p->released_room ? 2 * p->released_room : WT_NIDS_MAX;
@@ -350,7 +352,7 @@ static int send_released(struct pxc *p, size_t count)
 
 void pxc_flush(struct pxc *p)
 {
-	while (p->released_count > 0 && p->sock >= 0) {
+	while (p->released_count > 0 && !p->dead) {
 		size_t count = p->released_count < WT_NIDS_MAX ? p->released_count : WT_NIDS_MAX;
 		int r = send_released(p, count);
 

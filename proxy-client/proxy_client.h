@@ -35,8 +35,8 @@ int pxc_new(int sock, struct pxc **ret) MUST_CHECK;
 /** pxc_free() - Close; outstanding calls end with -EIO. */
 void pxc_free(struct pxc *p);
 
-/** pxc_fd() - To wait on: for input always, for output if pxc_wants_output(). -1 when the helper is
- * gone. */
+/** pxc_fd() - To wait on: for input always, for output if pxc_wants_output(); not when the helper is
+ * gone. The number stays the same until pxc_free(). */
 int pxc_fd(const struct pxc *p) MUST_CHECK;
 bool pxc_wants_output(const struct pxc *p) MUST_CHECK;
 

@@ -52,6 +52,7 @@ static const struct {
     {"F_DUPFD_CLOEXEC", F_DUPFD_CLOEXEC},
     {"F_GETFL", F_GETFL},
     {"F_SETFL", F_SETFL},
+    {"F_ADD_SEALS", F_ADD_SEALS},
     {"F_OFD_SETLK", F_OFD_SETLK},
     {"F_OFD_GETLK", F_OFD_GETLK},
     {"PROT_READ|PROT_WRITE", PROT_READ | PROT_WRITE},

@@ -32,7 +32,6 @@ static void look(struct b_proxy *p)
 		return;
 	if (!pxc_alive(p->pxc)) {
 		p->listening = false;
-		p->source.fd = -1; /* it is closed; a client may have its number by now */
 		loop_remove(p->loop, &p->source);
 		p->gone(p->context);
 		return;

@@ -4,19 +4,25 @@
 #include "common/options.h"
 #include "common/parse.h"
 #include "virtio-9p/server.h"
+#include "virtio-9p/t_virtio.h"
 
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define FIDS_MOST (16u << 20)
+#define FIDS_MOST        (16u << 20)
+#define LISTEN_FDS_START 3 /* sd_listen_fds(3) */
 
 enum {
 	OPT_HELPER_FD,
 	OPT_HANDOVER_FD,
 	OPT_LISTEN,
+	OPT_SOCKET_PATH,
 	OPT_FD,
+	OPT_TAG,
 	OPT_READY_FD,
 	OPT_MAX_FIDS,
 	OPT_LOG_LEVEL,
@@ -32,7 +38,12 @@ static const struct option_row rows[] = {
     [OPT_HANDOVER_FD] = {"handover-fd", 0, "N",
                          "take sockets of new helpers from this SOCK_SEQPACKET socket"},
     [OPT_LISTEN] = {"listen", 0, "unix:PATH", "serve 9P to all who connect to PATH"},
-    [OPT_FD] = {"fd", 0, "N", "serve 9P on the connected stream socket N, and end with it"},
+    [OPT_SOCKET_PATH] = {"socket-path", 0, "PATH",
+                         "be a vhost-user device for the emulators that connect to PATH"},
+    [OPT_FD] = {"fd", 0, "N",
+                "the stream socket N instead of a path; when it is connected, end with it"},
+    [OPT_TAG] = {"tag", 0, "TAG",
+                 "mount tag of the vhost-user device; --fd N is for an emulator then"},
     [OPT_READY_FD] = {"ready-fd", 0, "N", "write a newline to descriptor N when ready"},
     [OPT_MAX_FIDS] = {"max-fids", 0, "N", "fids all clients together may have (default 2097152)"},
     [OPT_LOG_LEVEL] = {"log-level", 0, "LEVEL", "error, warning, info (default) or debug"},
@@ -46,8 +57,11 @@ static const struct option_row rows[] = {
 static void print_help(void)
 {
 	(void)printf(
-	    "Usage: virtfs-device --helper-fd N (--listen unix:PATH | --fd N) [options]\n"
-	    "Serves 9P2000.L; what it needs of files it asks virtfs-proxy-helper for.\n\n");
+	    "Usage: virtfs-device --helper-fd N --tag TAG (--socket-path PATH | --fd N) [options]\n"
+	    "       virtfs-device --helper-fd N (--listen unix:PATH | --fd N) [options]\n"
+	    "A virtio-9p device over vhost-user, or a 9P2000.L server on a socket; what it needs "
+	    "of\n"
+	    "files it asks virtfs-proxy-helper for.\n\n");
 	options_help(rows, ARRAY_SIZE(rows));
 }
 
@@ -81,6 +95,32 @@ static bool fids(const char *text, uint32_t *ret)
 	return true;
 }
 
+static bool tag(const char *text, const char **ret)
+{
+	size_t size = strlen(text);
+
+	if (size == 0 || size > T_VIRTIO_TAG_MAX) {
+		log_error("--tag '%s': must be 1 to %d bytes long", text, T_VIRTIO_TAG_MAX);
+		return false;
+	}
+	*ret = text;
+	return true;
+}
+
+static bool path_once(struct config *c, const char *path)
+{
+	if (c->listen_path) {
+		log_error("one of --listen and --socket-path is enough");
+		return false;
+	}
+	if (!*path) {
+		log_error("--socket-path '': must be the path of a socket to make");
+		return false;
+	}
+	c->listen_path = path;
+	return true;
+}
+
 static bool take(struct config *c, int option, const char *value)
 {
 	switch (option) {
@@ -99,8 +139,12 @@ static bool take(struct config *c, int option, const char *value)
 			log_error("--listen '%s': must be unix:PATH", value);
 			return false;
 		}
-		c->listen_path = value + 5;
-		return true;
+		return path_once(c, value + 5);
+	case OPT_SOCKET_PATH:
+		c->vhost_user = true;
+		return path_once(c, value);
+	case OPT_TAG:
+		return tag(value, &c->tag);
 	case OPT_SYSLOG:
 		c->syslog = true;
 		return true;
@@ -112,6 +156,40 @@ static bool take(struct config *c, int option, const char *value)
 	default:
 		return false;
 	}
+}
+
+/* A socket that the service manager has made (sd_listen_fds(3)), or -1. */
+static int activated(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	uint64_t n;
+
+	if (!pid || !fds || !parse_u64(pid, INT_MAX, &n) || n != (uint64_t)getpid() ||
+	    !parse_u64(fds, INT_MAX, &n) || n == 0)
+		return -1;
+	if (n > 1)
+		log_warning("LISTEN_FDS is %s: only the first is used", fds);
+	return LISTEN_FDS_START;
+}
+
+/* Options that need or exclude each other. */
+static bool check_together(struct config *c)
+{
+	if (c->fd < 0 && !c->listen_path)
+		c->fd = activated();
+	if (c->helper_fd < 0)
+		log_error("--helper-fd is missing: give the socket to virtfs-proxy-helper");
+	else if ((c->fd >= 0) == (c->listen_path != NULL))
+		log_error("one of --socket-path, --listen and --fd is needed (or LISTEN_FDS): "
+		          "where to serve");
+	else if (c->vhost_user && !c->tag)
+		log_error("--tag is missing: a vhost-user device needs a mount tag");
+	else if (c->tag && c->listen_path && !c->vhost_user)
+		log_error(
+		    "--tag does not go with --listen, which serves plain 9P: use --socket-path");
+	else
+		return true;
+	return false;
 }
 
 enum config_result config_parse(int argc, char **argv, struct config *ret)
@@ -136,8 +214,8 @@ enum config_result config_parse(int argc, char **argv, struct config *ret)
 		case OPT_PRINT_CAPABILITIES:
 			(void)printf("{\n  \"type\": \"9p\",\n  \"version\": \"" VIRTFS_VERSION
 			             "\",\n"
-			             "  \"transports\": [\"socket\"],\n  \"features\": "
-			             "[\"handover\", \"ready-fd\"]\n}\n");
+			             "  \"transports\": [\"vhost-user\", \"socket\"],\n"
+			             "  \"features\": [\"handover\", \"ready-fd\"]\n}\n");
 			return CONFIG_DONE;
 		default:
 			if (option == OPTIONS_BAD || !take(ret, option, value)) {
@@ -149,11 +227,7 @@ enum config_result config_parse(int argc, char **argv, struct config *ret)
 	if (optind < argc)
 		log_error("'%s': there are no arguments, only options; is a dash missing?",
 		          argv[optind]);
-	else if (ret->helper_fd < 0)
-		log_error("--helper-fd is missing: give the socket to virtfs-proxy-helper");
-	else if ((ret->fd >= 0) == (ret->listen_path != NULL))
-		log_error("one of --listen and --fd is needed: where to serve");
-	else
+	else if (check_together(ret))
 		return CONFIG_RUN;
 	return CONFIG_BAD;
 }

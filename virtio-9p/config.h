@@ -12,8 +12,10 @@
 struct config {
 	int helper_fd;
 	int handover_fd;         /* or -1 */
-	int fd;                  /* a connected client, or -1 */
-	const char *listen_path; /* or NULL */
+	int fd;                  /* a client, a front end or a listening socket of such; or -1 */
+	const char *listen_path; /* or NULL: where to listen, with tag for front ends */
+	const char *tag;         /* mount tag of a virtio-9p device; NULL: plain 9P */
+	bool vhost_user;         /* --socket-path was given */
 	int ready_fd;            /* or -1 */
 	uint32_t max_fids;       /* of all clients together */
 	bool syslog;

@@ -8,6 +8,8 @@
 #include "virtio-9p/config.h"
 #include "virtio-9p/lockdown.h"
 #include "virtio-9p/t_socket.h"
+#include "virtio-9p/t_virtio.h"
+#include "virtio/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,11 +27,12 @@ struct device {
 	struct backend *helper;
 	struct p9_server server;
 	struct t_socket *clients;
+	struct t_virtio *guest;
 	const struct config *config;
 	int listener;
 	struct loop_source handover;
 	struct ready ready;
-	bool serves_one; /* --fd: ends with its client */
+	bool serves_one; /* a connected --fd: ends with its client */
 	bool ready_told, failed;
 };
 
@@ -89,16 +92,29 @@ static void client_closed(void *context, unsigned left)
 		loop_stop(d->loop);
 }
 
+static void front_end_closed(void *context)
+{
+	client_closed(context, 0);
+}
+
 static int open_clients(struct device *d)
 {
-	const struct config *c = d->config;
 	int r = t_socket_new(d->loop, &d->server, client_closed, d, &d->clients);
 
 	if (r < 0)
 		return r;
-	d->serves_one = c->fd >= 0;
-	return c->fd >= 0 ? t_socket_serve(d->clients, c->fd)
-	                  : t_socket_listen(d->clients, d->listener);
+	return d->serves_one ? t_socket_serve(d->clients, d->config->fd)
+	                     : t_socket_listen(d->clients, d->listener);
+}
+
+static int open_device(struct device *d)
+{
+	int r = t_virtio_new(d->loop, &d->server, d->config->tag, front_end_closed, d, &d->guest);
+
+	if (r < 0)
+		return r;
+	return d->serves_one ? t_virtio_serve(d->guest, d->config->fd)
+	                     : t_virtio_listen(d->guest, d->listener);
 }
 
 /* The helper has said hello, or cannot: the first time the device is ready by that. */
@@ -117,7 +133,7 @@ static void helper_ready(void *context)
 		return;
 	}
 	/* Who connected before now waits in the socket: there was nothing to answer with. */
-	if (open_clients(d) < 0) {
+	if ((d->config->tag ? open_device(d) : open_clients(d)) < 0) {
 		d->failed = true;
 		loop_stop(d->loop);
 		return;
@@ -150,8 +166,12 @@ static int check_sockets(const struct config *c)
 		    c->handover_fd);
 		return -EINVAL;
 	}
-	if (c->fd >= 0 && (!usock_is_connected(c->fd, &type) || type != SOCK_STREAM)) {
-		log_error("--fd %d: must be a connected Unix socket of type SOCK_STREAM", c->fd);
+	if (c->fd >= 0 &&
+	    ((!usock_is_connected(c->fd, &type) && !usock_is_listening(c->fd, &type)) ||
+	     type != SOCK_STREAM)) {
+		log_error(
+		    "--fd %d: must be a Unix socket of type SOCK_STREAM, connected or listening",
+		    c->fd);
 		return -EINVAL;
 	}
 	return 0;
@@ -164,9 +184,9 @@ static int listen_at(const char *path, int *ret_listener)
 
 	(void)umask(before);
 	if (r == -EADDRINUSE)
-		log_error("--listen unix:%s: exists already; remove it first", path);
+		log_error("%s: exists already; remove it first", path);
 	else if (r < 0)
-		log_error("--listen unix:%s: %s", path, errno_name(r));
+		log_error("cannot listen at %s: %s", path, errno_name(r));
 	return r;
 }
 
@@ -176,6 +196,7 @@ static int start(struct device *d, const struct config *c, int listener)
 
 	d->config = c;
 	d->listener = listener;
+	d->serves_one = listener < 0;
 	if (r < 0)
 		return r;
 	r = ring_new(d->loop, RING_ENTRIES, &d->ring);
@@ -202,12 +223,16 @@ static int start(struct device *d, const struct config *c, int listener)
 static int serve(const struct config *c)
 {
 	int listener = -1, syslog_fd = -1;
-	int r = check_sockets(c);
+	int r = check_sockets(c), type;
 
 	if (r == 0)
 		r = lockdown_start(c);
 	if (r == 0 && c->listen_path)
 		r = listen_at(c->listen_path, &listener);
+	else if (r == 0 && usock_is_listening(c->fd, &type))
+		listener = c->fd;
+	if (r == 0 && c->tag)
+		r = guest_memory_guard();
 	if (r < 0)
 		return r;
 	if (ready_prepare(&device.ready, c->ready_fd) < 0)

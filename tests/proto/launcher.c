@@ -149,6 +149,17 @@ Test(launcher, wrong_options_are_named)
 	             1);
 	cr_assert_eq(run(ARGS("serve", rig.export)), 1);
 	must_print("must be: virtfs serve");
+	cr_assert_eq(run(ARGS("serve", rig.export, "--vhost-user", "/x", "--listen", "unix:/x")),
+	             1);
+	must_print("must be: virtfs serve");
+	cr_assert_eq(run(ARGS("serve", rig.export, "--vhost-user", "/x")), 1);
+	must_print("--vhost-user and --tag go together");
+	cr_assert_eq(run(ARGS("serve", rig.export, "--listen", "unix:/x", "--tag", "t")), 1);
+	must_print("--vhost-user and --tag go together");
+	cr_assert_eq(run(ARGS("serve", rig.export, "--vhost-user", "/x", "--tag", "")), 1);
+	must_print("--tag '': must be 1 to 254 bytes");
+	cr_assert_eq(run(ARGS("serve", rig.export, "--listen", "unix:/x", "--print-qemu-args")), 1);
+	must_print("--print-qemu-args goes with --vhost-user");
 	cr_assert_eq(run(ARGS("serve", rig.export, "--listen", "tcp:1")), 1);
 	must_print("must be unix:PATH");
 	cr_assert_eq(run(ARGS("serve", rig.export, "other", "--listen", "unix:/x")), 1);
@@ -230,6 +241,16 @@ Test(launcher, serve_is_ready_when_it_says_so_and_takes_all_along)
 	cr_assert_lt(stat(path, &st), 0, "the socket stays behind");
 	/* The end of the stream, or a reset if the device had not taken the connection yet. */
 	cr_assert_leq(recv(sock, &byte, 1, 0), 0, "the device lives on");
+}
+
+Test(launcher, serve_tells_what_qemu_needs)
+{
+	cr_assert_eq(run(ARGS("serve", rig.export, "--vhost-user", "/run/a'b", "--tag", "share",
+	                      "--print-qemu-args")),
+	             0);
+	must_print("share=on");
+	must_print("path='/run/a'\\''b'");
+	must_print("virtio-id=9,num_vqs=1,vq_size=128,config_size=7");
 }
 
 Test(launcher, serve_in_the_background_returns_when_ready)

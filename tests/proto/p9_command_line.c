@@ -72,9 +72,18 @@ Test(device_command_line, what_is_missing_or_wrong_is_named)
 	const char *helper = number[PACKETS], *client = number[STREAM];
 
 	must_refuse("--helper-fd is missing", none);
-	must_refuse("one of --listen and --fd", ARGS("--helper-fd", helper));
-	must_refuse("one of --listen and --fd",
+	must_refuse("one of --socket-path, --listen and --fd", ARGS("--helper-fd", helper));
+	must_refuse("one of --socket-path, --listen and --fd",
 	            ARGS("--helper-fd", helper, "--fd", client, "--listen", "unix:x"));
+	must_refuse("one of --socket-path, --listen and --fd",
+	            ARGS("--helper-fd", helper, "--tag", "t"));
+	must_refuse("--tag is missing", ARGS("--helper-fd", helper, "--socket-path", "x"));
+	must_refuse("--tag does not go with --listen",
+	            ARGS("--helper-fd", helper, "--listen", "unix:x", "--tag", "t"));
+	must_refuse("one of --listen and --socket-path",
+	            ARGS("--helper-fd", helper, "--listen", "unix:x", "--socket-path", "x"));
+	must_refuse("--tag '': must be 1 to 254 bytes", ARGS("--tag", ""));
+	must_refuse("--socket-path ''", ARGS("--socket-path", ""));
 	must_refuse("--listen 'tcp:1'", ARGS("--listen", "tcp:1"));
 	must_refuse("--listen 'unix:'", ARGS("--listen", "unix:"));
 	must_refuse("--helper-fd '2'", ARGS("--helper-fd", "2"));
