@@ -14,10 +14,14 @@
 #define IDLE_ROUNDS 4
 
 /* Looking before sleeping. */
-#define LOOKS_A_POLL 8        /* looks at memory between two that ask the kernel */
-#define SCORE_MAX    8        /* of waits that were short lately */
-#define TAKEN_NS     50000    /* a look that takes so long had its CPU taken by another */
-#define GIVE_WAY_NS  50000000 /* and then there is none for so long */
+#define LOOKS_A_POLL 8 /* looks at memory between two that ask the kernel */
+#define SCORE_MAX    8 /* of waits that were short lately */
+#define SCORE_MISS   2 /* what a long one takes of them */
+#define SHORT_NS \
+	400000 /* a sleep that ends so early would have been spared: the wake-up is part of it */
+#define TAKEN_NS    50000   /* a look that takes so long had its CPU taken by another, */
+#define AWAY_MIN_NS 2000000 /* and then there is none for so long; twice that the next time, */
+#define AWAY_MAX_NS 64000000
 
 struct loop {
 	int epoll;
@@ -32,7 +36,7 @@ struct loop {
 	int idle_count;
 	struct loop_poller *pollers;
 	int score;
-	uint64_t give_way_until;
+	uint64_t away_ns, away_until;
 };
 
 int loop_new(struct loop **ret)
@@ -41,6 +45,7 @@ int loop_new(struct loop **ret)
 
 	if (!l)
 		return -ENOMEM;
+	l->away_ns = AWAY_MIN_NS;
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll < 0) {
 		free(l);
@@ -230,7 +235,8 @@ static bool look_for_a_while(struct loop *l, uint64_t from)
 		(void)sched_yield();
 		now = loop_now();
 		if (now - before > TAKEN_NS) {
-			l->give_way_until = now + GIVE_WAY_NS;
+			l->away_until = now + l->away_ns;
+			l->away_ns = 2 * l->away_ns < AWAY_MAX_NS ? 2 * l->away_ns : AWAY_MAX_NS;
 			return false;
 		}
 		before = now;
@@ -239,9 +245,9 @@ static bool look_for_a_while(struct loop *l, uint64_t from)
 }
 
 /* Short waits raise the score and long ones lower it, spent looking or asleep: so looking begins and ends by itself. */
-static void learn(struct loop *l, uint64_t waited)
+static void learn(struct loop *l, bool was_short)
 {
-	l->score += waited < LOOP_POLL_NS ? 1 : -SCORE_MAX / 2;
+	l->score += was_short ? 1 : -SCORE_MISS;
 	if (l->score < 0)
 		l->score = 0;
 	else if (l->score > SCORE_MAX)
@@ -259,15 +265,16 @@ static void wait_for_events(struct loop *l, bool busy)
 		l->event_count = epoll_wait(l->epoll, l->events, EVENTS_MAX, 0);
 		return;
 	}
-	if (learns && l->score > 0 && from > l->give_way_until && look_for_a_while(l, from)) {
-		learn(l, 0);
+	if (learns && l->score > 0 && from > l->away_until && look_for_a_while(l, from)) {
+		l->away_ns = l->away_ns / 2 > AWAY_MIN_NS ? l->away_ns / 2 : AWAY_MIN_NS;
+		learn(l, true);
 		return;
 	}
 	if (arm_all(l))
 		return;
 	l->event_count = epoll_wait(l->epoll, l->events, EVENTS_MAX, time_left(l));
 	if (learns)
-		learn(l, loop_now() - from);
+		learn(l, loop_now() - from < SHORT_NS);
 }
 
 int loop_run(struct loop *l)
