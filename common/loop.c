@@ -14,14 +14,13 @@
 #define IDLE_ROUNDS 4
 
 /* Looking before sleeping. */
-#define LOOKS_A_POLL 8 /* looks at memory between two that ask the kernel */
-#define SCORE_MAX    8 /* of waits that were short lately */
-#define SCORE_MISS   2 /* what a long one takes of them */
-#define SHORT_NS \
-	400000 /* a sleep that ends so early would have been spared: the wake-up is part of it */
-#define TAKEN_NS    50000   /* a look that takes so long had its CPU taken by another, */
-#define AWAY_MIN_NS 2000000 /* and then there is none for so long; twice that the next time, */
-#define AWAY_MAX_NS 64000000
+#define LOOKS_A_POLL 8        /* looks at memory between two that ask the kernel */
+#define SCORE_MAX    8        /* of waits that were short lately */
+#define SCORE_MISS   2        /* what a long one takes of them */
+#define WAKE_NS      200000   /* what a wake-up may add to a wait that looking would have spared */
+#define TAKEN_NS     50000    /* a look that takes so long had its CPU taken by another, */
+#define AWAY_MIN_NS  2000000  /* and then there is none for so long; twice that the next time, */
+#define AWAY_MAX_NS  64000000 /* up to this */
 
 struct loop {
 	int epoll;
@@ -35,6 +34,7 @@ struct loop {
 	} idle[IDLE_MAX];
 	int idle_count;
 	struct loop_poller *pollers;
+	uint64_t poll_ns;
 	int score;
 	uint64_t away_ns, away_until;
 };
@@ -45,6 +45,7 @@ int loop_new(struct loop **ret)
 
 	if (!l)
 		return -ENOMEM;
+	l->poll_ns = LOOP_POLL_NS;
 	l->away_ns = AWAY_MIN_NS;
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll < 0) {
@@ -140,6 +141,11 @@ void loop_idle(struct loop *l, bool (*idle)(void *context), void *context)
 	BUG_ON(l->idle_count == IDLE_MAX);
 	l->idle[l->idle_count].call = idle;
 	l->idle[l->idle_count++].context = context;
+}
+
+void loop_poll_for(struct loop *l, uint64_t ns)
+{
+	l->poll_ns = ns;
 }
 
 void loop_poll(struct loop *l, struct loop_poller *p)
@@ -240,7 +246,7 @@ static bool look_for_a_while(struct loop *l, uint64_t from)
 			return false;
 		}
 		before = now;
-	} while (now - from < LOOP_POLL_NS);
+	} while (now - from < l->poll_ns);
 	return false;
 }
 
@@ -257,7 +263,7 @@ static void learn(struct loop *l, bool was_short)
 /* busy: there is something to do whatever comes. */
 static void wait_for_events(struct loop *l, bool busy)
 {
-	bool learns = l->pollers && !any_awaits(l);
+	bool learns = l->pollers && l->poll_ns > 0 && !any_awaits(l);
 	uint64_t from = learns ? loop_now() : 0;
 
 	l->event_count = 0;
@@ -274,7 +280,7 @@ static void wait_for_events(struct loop *l, bool busy)
 		return;
 	l->event_count = epoll_wait(l->epoll, l->events, EVENTS_MAX, time_left(l));
 	if (learns)
-		learn(l, loop_now() - from < SHORT_NS);
+		learn(l, loop_now() - from < l->poll_ns + WAKE_NS);
 }
 
 int loop_run(struct loop *l)

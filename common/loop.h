@@ -13,8 +13,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LOOP_POLL_NS 200000 /* how long the loop looks before it sleeps, at most */
-
 struct loop_source {
 	int fd;                                                /* the owner's */
 	void (*ready)(struct loop_source *s, uint32_t events); /* EPOLLIN and so on */
@@ -61,8 +59,8 @@ void loop_idle_remove(struct loop *l, void *context);
 /**
  * struct loop_poller - what takes part in looking before sleeping; each member may be NULL
  *
- * Being woken costs more than many looks, so the loop goes on looking for up to LOOP_POLL_NS after the last event, where
- * that has paid off lately, and not while others want the CPU.
+ * Being woken costs more than many looks, so the loop goes on looking for a while after the last event, where that has paid
+ * off lately, and not while others want the CPU.
  */
 struct loop_poller {
 	/* Whether there is something to do that no descriptor has told; idle calls will do it. */
@@ -73,6 +71,10 @@ struct loop_poller {
 	bool (*awaits)(struct loop_poller *p);
 	struct loop_poller *next;
 };
+
+/** loop_poll_for() - Look for so long at most (LOOP_POLL_NS at first); 0: never. */
+#define LOOP_POLL_NS 200000
+void loop_poll_for(struct loop *l, uint64_t ns);
 
 void loop_poll(struct loop *l, struct loop_poller *p);
 void loop_poll_remove(struct loop *l, struct loop_poller *p);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define FIDS_MOST        (16u << 20)
+#define POLL_US_MOST     10000u
 #define LISTEN_FDS_START 3 /* sd_listen_fds(3) */
 
 enum {
@@ -25,6 +26,7 @@ enum {
 	OPT_TAG,
 	OPT_READY_FD,
 	OPT_MAX_FIDS,
+	OPT_POLL_US,
 	OPT_LOG_LEVEL,
 	OPT_SYSLOG,
 	OPT_PRINT_CAPABILITIES,
@@ -46,6 +48,9 @@ static const struct option_row rows[] = {
                  "mount tag of the vhost-user device; --fd N is for an emulator then"},
     [OPT_READY_FD] = {"ready-fd", 0, "N", "write a newline to descriptor N when ready"},
     [OPT_MAX_FIDS] = {"max-fids", 0, "N", "fids all clients together may have (default 2097152)"},
+    [OPT_POLL_US] =
+        {"poll-us", 0, "N",
+         "look for requests for N microseconds before sleeping (default 200; 0: never)"},
     [OPT_LOG_LEVEL] = {"log-level", 0, "LEVEL", "error, warning, info (default) or debug"},
     [OPT_SYSLOG] = {"syslog", 0, NULL, "log to the system log"},
     [OPT_PRINT_CAPABILITIES] = {"print-capabilities", 0, NULL,
@@ -95,6 +100,19 @@ static bool fids(const char *text, uint32_t *ret)
 	return true;
 }
 
+static bool poll_us(const char *text, uint32_t *ret)
+{
+	uint64_t n;
+
+	if (!parse_u64(text, POLL_US_MOST, &n)) {
+		log_error("--poll-us '%s': must be a decimal number of microseconds up to %u", text,
+		          POLL_US_MOST);
+		return false;
+	}
+	*ret = (uint32_t)n;
+	return true;
+}
+
 static bool tag(const char *text, const char **ret)
 {
 	size_t size = strlen(text);
@@ -134,6 +152,8 @@ static bool take(struct config *c, int option, const char *value)
 		return descriptor(option, value, &c->ready_fd);
 	case OPT_MAX_FIDS:
 		return fids(value, &c->max_fids);
+	case OPT_POLL_US:
+		return poll_us(value, &c->poll_us);
 	case OPT_LISTEN:
 		if (strncmp(value, "unix:", 5) != 0 || !value[5]) {
 			log_error("--listen '%s': must be unix:PATH", value);
@@ -202,6 +222,7 @@ enum config_result config_parse(int argc, char **argv, struct config *ret)
 	                       .fd = -1,
 	                       .ready_fd = -1,
 	                       .max_fids = P9_FIDS_MAX,
+	                       .poll_us = LOOP_POLL_NS / 1000,
 	                       .log_level = LOG_LEVEL_INFO};
 	while ((option = options_next(rows, ARRAY_SIZE(rows), argc, argv, &value)) != OPTIONS_END) {
 		switch (option) {

@@ -18,6 +18,7 @@ struct config {
 	bool vhost_user;         /* --socket-path was given */
 	int ready_fd;            /* or -1 */
 	uint32_t max_fids;       /* of all clients together */
+	uint32_t poll_us;        /* how long to look before sleeping */
 	bool syslog;
 	enum log_level log_level;
 };

@@ -199,6 +199,7 @@ static int start(struct device *d, const struct config *c, int listener)
 	d->serves_one = listener < 0;
 	if (r < 0)
 		return r;
+	loop_poll_for(d->loop, (uint64_t)c->poll_us * 1000);
 	r = ring_new(d->loop, RING_ENTRIES, &d->ring);
 	if (r < 0)
 		log_warning("no io_uring (%s): reads and writes that wait hold up the others",

@@ -97,6 +97,9 @@ Test(device_command_line, what_is_missing_or_wrong_is_named)
 
 Test(device_command_line, limits_that_are_none)
 {
+	must_refuse("--poll-us '10001': must be a decimal number of microseconds up to 10000",
+	            ARGS("--poll-us", "10001"));
+	must_refuse("--poll-us '-1'", ARGS("--poll-us", "-1"));
 	must_refuse("--max-fids '0': must be a decimal number from 1 to 16777216",
 	            ARGS("--max-fids", "0"));
 	must_refuse("--max-fids '-1'", ARGS("--max-fids", "-1"));

@@ -127,6 +127,13 @@ Test(looking, does_not_begin_without_short_waits)
 	cr_assert_lt(t.looks, FEW);
 }
 
+Test(looking, can_be_forbidden)
+{
+	loop_poll_for(t.loop, 0);
+	run(20, 20000000);
+	cr_assert_lt(t.looks, FEW);
+}
+
 Test(looking, does_not_keep_a_process_waiting_that_is_worked_for)
 {
 	t.awaits = true;
