@@ -10,12 +10,14 @@
 
 #include "common/compiler.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define FDBAG_MAX 253 /* SCM_MAX_FD: the kernel passes no more in one message */
 
 struct fdbag {
 	size_t count;
+	bool lost; /* some came that this process has no room for: then there is none in the bag */
 	int fds[FDBAG_MAX];
 };
 

@@ -113,11 +113,10 @@ ssize_t usock_recv(int sock, void *buffer, size_t size, struct fdbag *bag)
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 			take_rights(c, bag);
 	}
-	if (msg.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
+	bag->lost = msg.msg_flags & MSG_CTRUNC;
+	if (msg.msg_flags & (MSG_CTRUNC | MSG_TRUNC))
 		fdbag_close(bag);
-		return -EBADMSG;
-	}
-	return n;
+	return msg.msg_flags & MSG_TRUNC ? -EBADMSG : n;
 }
 
 int usock_pair(int type, int ret_pair[2])

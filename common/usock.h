@@ -38,8 +38,9 @@ ssize_t MUST_CHECK usock_send_some_fd(int sock, const void *bytes, size_t size, 
  * usock_recv() - Receive what is there, at most size bytes, waiting for the first
  *
  * With bag NULL descriptors are not asked for and the kernel drops them; else those that came are
- * put into the empty bag, and a message that lost some on the way is an error (-EBADMSG), as is a
- * packet that was longer than size. Return: number of bytes, 0 when the peer has closed, or -errno.
+ * put into the empty bag. If it lacks any because this process has too many open, it is empty and
+ * says so (lost). Return: number of bytes, 0 when the peer has closed, or -errno (-EBADMSG: a packet
+ * that was longer than size).
  */
 ssize_t MUST_CHECK usock_recv(int sock, void *buffer, size_t size, struct fdbag *bag);
 

@@ -221,7 +221,7 @@ static int take_reply(struct pxc *p, size_t size, struct fdbag *bag)
 	struct rpc_head h;
 	struct call *c;
 	uint32_t slot;
-	int fd;
+	int fd, error;
 
 	if (!rpc_reply_head_get(&r, &h))
 		return -EPROTO;
@@ -233,18 +233,19 @@ static int take_reply(struct pxc *p, size_t size, struct fdbag *bag)
 	if (h.error == 0 && !msg->rep.get(&r, &reply))
 		return -EPROTO;
 	fd = fdbag_take(bag, 0);
-	if ((h.error == 0 && (msg->policy & RPC_GIVES_FD)) != (fd >= 0)) {
+	if ((h.error == 0 && (msg->policy & RPC_GIVES_FD)) != (fd >= 0 || bag->lost)) {
 		fd_close(&fd);
 		return -EPROTO;
 	}
 	p->slots[slot] = NULL;
 	p->under_way--;
-	if (!c->done) {
-		if (h.error == 0)
-			give_back(p, c->type, &reply);
+	/* What it opened found no room here: a failure of that call alone. */
+	error = bag->lost ? -EMFILE : -(int)h.error;
+	if (h.error == 0 && (!c->done || error < 0))
+		give_back(p, c->type, &reply);
+	if (!c->done)
 		fd_close(&fd);
-	}
-	finish(c, -(int)h.error, &reply, fd);
+	finish(c, error, &reply, fd);
 	return 0;
 }
 

@@ -307,3 +307,36 @@ Test(limits, locks_that_wait)
 	p9_client_end(&other);
 	p9_rig_end(&rig);
 }
+
+/* ---- descriptors of the device ---- */
+
+Test(limits, open_files_beyond_the_devices_descriptors)
+{
+	struct p9_client other;
+	uint32_t fid = 1;
+	int e = 0;
+
+	p9_rig_start(&rig, &(struct p9_rig_opt){.listen = true, .device_files = 100});
+	rig_write(&rig.rig, "f", "text");
+	p9_rig_connect(&rig, &other, false);
+	p9_open(&other, 1, "f", 2);
+	for (; fid < 200; fid++) {
+		p9_to(c, 0, fid, "f");
+		e = p9_wait(c, P9_SEND(c, LOPEN, lopen, .fid = fid), P9_LOPEN, NULL);
+		if (e)
+			break;
+	}
+	cr_assert(e == EMFILE || e == ENFILE, "%s", strerror(e));
+	cr_assert_gt(fid, 50);
+	/* That open failed, and nothing else. */
+	cr_assert(p9_has(&other, 1, 0, "text"));
+	P9(&other, walk, .fid = 0, .newfid = 2, .names = "f");
+	P9(&other, mkdir, .dfid = 0, .name = "made", .mode = 0755);
+	cr_assert(p9_has(c, 1, 0, "text"));
+	P9(c, lopen, .fid = fid, .expect_err = P9_ANY_ERROR);
+	P9(c, clunk, .fid = 1);
+	P9(c, lopen, .fid = fid);
+	cr_assert(p9_has(c, fid, 0, "text"));
+	p9_client_end(&other);
+	p9_rig_end(&rig);
+}

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -70,6 +71,26 @@ Test(usock, a_packet_longer_than_the_buffer_is_an_error_and_leaks_nothing)
 	cr_assert_eq(usock_send(pair[0], "xy", 2, -1), 0);
 	cr_assert_eq(usock_recv(pair[1], &byte, 1, NULL), -EBADMSG);
 	cr_assert_eq(count_fds(), before);
+}
+
+Test(usock, a_descriptor_that_finds_no_room_is_told)
+{
+	struct fdbag bag = FDBAG_EMPTY;
+	struct rlimit limit;
+	int pair[2];
+	char byte;
+
+	cr_assert_eq(usock_pair(SOCK_SEQPACKET, pair), 0);
+	cr_assert_eq(usock_send(pair[0], "x", 1, STDIN_FILENO), 0);
+	cr_assert_eq(usock_send(pair[0], "y", 1, STDIN_FILENO), 0);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_max = limit.rlim_max}), 0);
+	cr_assert_eq(usock_recv(pair[1], &byte, 1, &bag), 1);
+	cr_assert(bag.lost && bag.count == 0 && byte == 'x');
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	cr_assert_eq(usock_recv(pair[1], &byte, 1, &bag), 1);
+	cr_assert(!bag.lost && bag.count == 1 && byte == 'y');
+	fdbag_close(&bag);
 }
 
 Test(usock, a_gone_peer_is_an_error_not_a_signal)
