@@ -220,6 +220,6 @@ void p9_rig_end(struct p9_rig *r)
 		(void)kill(r->device, SIGTERM);
 	cr_assert_eq(rig_exit_status(r->device), 0, "the device ends badly: %s", rig_log(&r->rig));
 	fd_close(&r->handover);
-	cr_assert_eq(rig_end(&r->rig), 0, "the helper ends badly");
+	cr_assert_eq(rig_end(&r->rig), 0, "the helper ends badly: %s", r->rig.log);
 	cr_assert_eq(fd_count(getpid()), r->fds_before, "the test leaks descriptors");
 }

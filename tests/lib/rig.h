@@ -44,7 +44,7 @@ pid_t rig_spawn(struct rig *r, const char *const *args, int pass_fd);
 int rig_exit_status(pid_t pid);
 
 /** rig_end() - Close the socket, wait for the helper and remove the directories. Return: the
- * helper's exit status. */
+ * helper's exit status; what it wrote to standard error stays in log. */
 int rig_end(struct rig *r);
 
 /** rig_log() - What the helper wrote to standard error so far. */
@@ -62,6 +62,7 @@ const char *rig_read(const struct rig *r, const char *name);
  */
 const char *rig_proc(const struct rig *r, const char *key);
 
+/** is_sanitized() - Whether the programs take more memory and time than they do: a sanitizer's, or $VIRTFS_SANITIZED says so. */
 bool is_sanitized(void);
 
 #endif

@@ -46,7 +46,7 @@ static void start(void)
 
 static void end(void)
 {
-	cr_assert_eq(rig_end(&rig), 0);
+	cr_assert_eq(rig_end(&rig), 0, "%s", rig.log);
 }
 
 TestSuite(nodes, .init = start, .fini = end, .timeout = 300);
