@@ -254,8 +254,10 @@ static bool idle(void *context)
 	if (!t->queue)
 		return false;
 	vq_disable_notify(t->queue);
-	for (; !t->stopping && taken < T_VIRTIO_QUEUE_MAX && vq_pop(t->queue, &chain) > 0; taken++)
+	while (t->queue && taken < T_VIRTIO_QUEUE_MAX && vq_pop(t->queue, &chain) > 0) {
 		take(t, chain);
+		taken++;
+	}
 	if (t->queue)
 		vq_publish(t->queue);
 	return taken > 0;
