@@ -35,15 +35,13 @@ static int restrict_ring(struct io_uring *uring)
 	return io_uring_register_restrictions(uring, r, ARRAY_SIZE(r));
 }
 
-static void complete(struct loop_source *s, uint32_t events UNUSED)
+/* Ends what is complete. Return: whether anything was. */
+static bool reap(struct ring *r)
 {
-	struct ring *r = (struct ring *)((char *)s - offsetof(struct ring, completions));
 	struct io_uring_cqe *cqe;
-	uint64_t count;
+	bool any = false;
 
-	if (read(s->fd, &count, sizeof(count)) < 0)
-		return;
-	while (io_uring_peek_cqe(&r->uring, &cqe) == 0) {
+	for (; io_uring_peek_cqe(&r->uring, &cqe) == 0; any = true) {
 		struct ring_op *op = io_uring_cqe_get_data(cqe);
 		int result = cqe->res;
 
@@ -52,16 +50,29 @@ static void complete(struct loop_source *s, uint32_t events UNUSED)
 			continue;
 		op->done(op, result);
 	}
+	return any;
+}
+
+static void complete(struct loop_source *s, uint32_t events UNUSED)
+{
+	struct ring *r = (struct ring *)((char *)s - offsetof(struct ring, completions));
+	uint64_t count;
+
+	if (read(s->fd, &count, sizeof(count)) < 0)
+		return;
+	(void)reap(r);
 }
 
 static bool submit(void *ring)
 {
 	struct ring *r = ring;
 
-	if (r->to_submit)
-		(void)io_uring_submit(&r->uring);
+	if (!r->to_submit)
+		return false;
 	r->to_submit = false;
-	return false; /* what is complete at once still comes as an event */
+	(void)io_uring_submit(&r->uring);
+	/* Most is complete at once; the event that still comes for it finds nothing then. */
+	return reap(r);
 }
 
 int ring_new(struct loop *l, unsigned entries, struct ring **ret)
