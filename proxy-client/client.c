@@ -3,6 +3,9 @@
  * client.c: calls under way are slots; a tag is a slot's number and its generation, so that no late
  * reply meets another call. Calls beyond what the helper takes at once, and packets that do not fit
  * the socket, wait in a list.
+ *
+ * Calls that change something do not get all slots: a file system that takes no changes for a while
+ * (frozen, or full of dirty pages) does not keep reading from going on, there or elsewhere.
  */
 #include "proxy-client/proxy_client.h"
 
@@ -14,9 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CALLS_MAX 64 /* as the helper has threads (RPC_CALLS_MAX) */
-#define SLOT_BITS 8
-#define NO_SLOT   UINT32_MAX
+#define CALLS_MAX   64 /* as the helper has threads (RPC_CALLS_MAX) */
+#define CHANGES_MAX 60 /* of them: calls that change something */
+#define SLOT_BITS   8
+#define NO_SLOT     UINT32_MAX
+
+enum kind { LOOKS, CHANGES, KINDS };
 
 struct call {
 	pxc_done *done; /* NULL: cancelled */
@@ -33,10 +39,12 @@ struct pxc {
 	int sock;
 	bool dead;
 	uint32_t counter;
-	uint32_t under_way;
+	uint32_t under_way[KINDS];
 	struct call *slots[CALLS_MAX];
-	struct call *first, *last; /* waiting */
-	uint64_t *released;        /* nodes to give up with the next batch */
+	struct {
+		struct call *first, *last;
+	} waiting[KINDS];
+	uint64_t *released; /* nodes to give up with the next batch */
 	size_t released_count, released_room;
 	uint8_t in[RPC_PACKET_MAX];
 	uint8_t out[RPC_PACKET_MAX];
@@ -80,14 +88,16 @@ static void die(struct pxc *p)
 		if (c)
 			finish(c, -EIO, NULL, -1);
 	}
-	p->under_way = 0;
-	while (p->first) {
-		struct call *c = p->first;
+	for (enum kind k = LOOKS; k < KINDS; k++) {
+		p->under_way[k] = 0;
+		while (p->waiting[k].first) {
+			struct call *c = p->waiting[k].first;
 
-		p->first = c->next;
-		finish(c, -EIO, NULL, -1);
+			p->waiting[k].first = c->next;
+			finish(c, -EIO, NULL, -1);
+		}
+		p->waiting[k].last = NULL;
 	}
-	p->last = NULL;
 	p->released_count = 0;
 }
 
@@ -106,19 +116,31 @@ int pxc_fd(const struct pxc *p)
 	return p->sock;
 }
 
+unsigned pxc_under_way(const struct pxc *p)
+{
+	return p->under_way[LOOKS] + p->under_way[CHANGES];
+}
+
+static enum kind kind_of(uint16_t type)
+{
+	return rpc_find(type)->policy & RPC_WRITES ? CHANGES : LOOKS;
+}
+
+static bool has_place(const struct pxc *p, enum kind k)
+{
+	return pxc_under_way(p) < CALLS_MAX &&
+	       (k != CHANGES || p->under_way[CHANGES] < CHANGES_MAX);
+}
+
 bool pxc_wants_output(const struct pxc *p)
 {
-	return p->first && p->under_way < CALLS_MAX;
+	return (p->waiting[LOOKS].first && has_place(p, LOOKS)) ||
+	       (p->waiting[CHANGES].first && has_place(p, CHANGES));
 }
 
 bool pxc_alive(const struct pxc *p)
 {
 	return !p->dead;
-}
-
-unsigned pxc_under_way(const struct pxc *p)
-{
-	return p->under_way;
 }
 
 /* Sends a call's packet. Return: 0, -EAGAIN, or -errno when the helper is gone. */
@@ -130,13 +152,13 @@ static int send_call(struct pxc *p, struct call *c, const void *packet, size_t s
 	if (r < 0)
 		return r;
 	p->slots[i] = c;
-	p->under_way++;
+	p->under_way[kind_of(c->type)]++;
 	return 0;
 }
 
-static uint32_t free_slot(const struct pxc *p)
+static uint32_t free_slot(const struct pxc *p, enum kind k)
 {
-	for (uint32_t i = 0; i < CALLS_MAX; i++) {
+	for (uint32_t i = 0; has_place(p, k) && i < CALLS_MAX; i++) {
 		if (!p->slots[i])
 			return i;
 	}
@@ -154,36 +176,45 @@ static void tag_call(struct pxc *p, struct call *c, uint8_t *packet, uint32_t sl
 
 static void wait_in_list(struct pxc *p, struct call *c)
 {
+	enum kind k = kind_of(c->type);
+
 	c->next = NULL;
-	if (p->last)
-		p->last->next = c;
+	if (p->waiting[k].last)
+		p->waiting[k].last->next = c;
 	else
-		p->first = c;
-	p->last = c;
+		p->waiting[k].first = c;
+	p->waiting[k].last = c;
+}
+
+/* Sends the first that waits. Return: whether to go on. */
+static bool send_first(struct pxc *p, enum kind k)
+{
+	struct call *c = p->waiting[k].first, *next;
+	uint32_t slot = c ? free_slot(p, k) : NO_SLOT;
+	int r;
+
+	if (slot == NO_SLOT)
+		return false;
+	next = c->next;
+	tag_call(p, c, c->packet, slot);
+	r = send_call(p, c, c->packet, c->size);
+	if (r < 0) {
+		if (r != -EAGAIN)
+			die(p);
+		return false;
+	}
+	p->waiting[k].first = next;
+	if (!next)
+		p->waiting[k].last = NULL;
+	return true;
 }
 
 /* Sends what waits, as far as it goes. */
 static void send_waiting(struct pxc *p)
 {
-	while (p->first && !p->dead) {
-		struct call *c = p->first;
-		uint32_t slot = free_slot(p);
-		struct call *next = c->next;
-		int r;
-
-		if (slot == NO_SLOT)
-			return;
-		tag_call(p, c, c->packet, slot);
-		r = send_call(p, c, c->packet, c->size);
-		if (r == -EAGAIN)
-			return;
-		if (r < 0) {
-			die(p);
-			return;
-		}
-		p->first = next;
-		if (!next)
-			p->last = NULL;
+	for (enum kind k = LOOKS; k < KINDS && !p->dead; k++) {
+		while (send_first(p, k))
+			;
 	}
 }
 
@@ -238,7 +269,7 @@ static int take_reply(struct pxc *p, size_t size, struct fdbag *bag)
 		return -EPROTO;
 	}
 	p->slots[slot] = NULL;
-	p->under_way--;
+	p->under_way[kind_of(c->type)]--;
 	/* What it opened found no room here: a failure of that call alone. */
 	error = bag->lost ? -EMFILE : -(int)h.error;
 	if (h.error == 0 && (!c->done || error < 0))
@@ -261,10 +292,9 @@ void pxc_receive(struct pxc *p)
 			die(p);
 			return;
 		}
-		if (p->first)
-			send_waiting(p);
+		send_waiting(p);
 		/* Each packet is the reply of a call: without one under way there is none to look for. */
-		if (p->under_way == 0)
+		if (pxc_under_way(p) == 0)
 			break;
 	}
 	send_waiting(p);
@@ -275,7 +305,8 @@ int pxc_call(struct pxc *p, enum rpc_type type, const void *request, pxc_done *d
 {
 	struct wr w = wr_over(p->out, sizeof(p->out));
 	const struct wt_msg *msg = rpc_find(type);
-	uint32_t slot = p->first ? NO_SLOT : free_slot(p);
+	enum kind k = kind_of((uint16_t)type);
+	uint32_t slot = p->waiting[k].first ? NO_SLOT : free_slot(p, k);
 	struct call *c;
 	int r = -EAGAIN;
 
@@ -314,9 +345,11 @@ void pxc_cancel(struct pxc *p, uint32_t call)
 		if (p->slots[i] && p->slots[i]->id == call)
 			p->slots[i]->done = NULL;
 	}
-	for (struct call *c = p->first; c; c = c->next) {
-		if (c->id == call)
-			c->done = NULL;
+	for (enum kind k = LOOKS; k < KINDS; k++) {
+		for (struct call *c = p->waiting[k].first; c; c = c->next) {
+			if (c->id == call)
+				c->done = NULL;
+		}
 	}
 }
 

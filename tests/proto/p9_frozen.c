@@ -367,7 +367,7 @@ Test(frozen, writes_stuck_in_twenty_files_delay_no_sync_elsewhere)
 	cr_assert_eq(p9_kept_count(c), 0);
 }
 
-/* More than the helper takes: what needs the helper waits, what does not goes on, and flushes are answered. */
+/* More than the helper takes: other changes wait, what changes nothing goes on, and flushes are answered. */
 Test(frozen, more_than_the_helper_takes_can_be_flushed)
 {
 	enum { MANY = 150 };
@@ -390,6 +390,9 @@ Test(frozen, more_than_the_helper_takes_can_be_flushed)
 		p9_put(&other, 9, 0, "text");
 		bound("reading and writing an open file elsewhere");
 	}
+	p9_open(&other, 10, "f", 0);
+	P9(&other, clunk, .fid = 10);
+	bound("walking to a file elsewhere and opening it");
 	for (uint32_t i = 0; i < MANY; i++)
 		P9(c, flush, .oldtag = tags[i]);
 	frozen_thaw(&ice);
