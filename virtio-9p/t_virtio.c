@@ -343,7 +343,8 @@ static const struct vio_device_ops device = {
 
 static const struct vio_device_info info = {
     .virtio_id = VIRTIO_ID_9P,
-    .features = VIO_FEATURES_RING | VIO_FEATURE(VIRTIO_9P_F_MOUNT_TAG),
+    .features =
+        VIO_FEATURES_RING | VIO_FEATURE(VIO_F_RING_PACKED) | VIO_FEATURE(VIRTIO_9P_F_MOUNT_TAG),
     .queues = 1,
     .queue_size_max = T_VIRTIO_QUEUE_MAX,
 };

@@ -17,17 +17,13 @@ uint64_t vu_features(const struct vu_device *d)
 	       VIO_FEATURE(VHU_F_PROTOCOL_FEATURES);
 }
 
-uint64_t vu_protocol_features(const struct vu_device *d)
+uint64_t vu_protocol_features(void)
 {
-	uint64_t bits = VIO_FEATURE(VHU_P_MQ) | VIO_FEATURE(VHU_P_LOG_SHMFD) |
-	                VIO_FEATURE(VHU_P_REPLY_ACK) | VIO_FEATURE(VHU_P_BACKEND_REQ) |
-	                VIO_FEATURE(VHU_P_CONFIG) | VIO_FEATURE(VHU_P_RESET_DEVICE) |
-	                VIO_FEATURE(VHU_P_CONFIGURE_MEM_SLOTS);
-
-	/* Requests under way are tracked in split rings only. */
-	if (!(d->info->features & VIO_FEATURE(VIO_F_RING_PACKED)))
-		bits |= VIO_FEATURE(VHU_P_INFLIGHT_SHMFD);
-	return bits;
+	/* Requests under way are tracked in split rings only, whatever is negotiated. */
+	return VIO_FEATURE(VHU_P_MQ) | VIO_FEATURE(VHU_P_LOG_SHMFD) | VIO_FEATURE(VHU_P_REPLY_ACK) |
+	       VIO_FEATURE(VHU_P_BACKEND_REQ) | VIO_FEATURE(VHU_P_CONFIG) |
+	       VIO_FEATURE(VHU_P_RESET_DEVICE) | VIO_FEATURE(VHU_P_CONFIGURE_MEM_SLOTS) |
+	       VIO_FEATURE(VHU_P_INFLIGHT_SHMFD);
 }
 
 bool vu_has_protocol(const struct vu_device *d, enum vhu_protocol_feature bit)

@@ -78,8 +78,8 @@ struct vu_device {
 
 /* ---- vhost_user.c ---- */
 
-uint64_t vu_features(const struct vu_device *d);          /* offered */
-uint64_t vu_protocol_features(const struct vu_device *d); /* likewise */
+uint64_t vu_features(const struct vu_device *d); /* offered */
+uint64_t vu_protocol_features(void);             /* likewise */
 bool vu_has_protocol(const struct vu_device *d, enum vhu_protocol_feature bit);
 
 /** vu_fail() - Say why, and end the connection. */

@@ -29,18 +29,18 @@ int vu_on_set_features(struct vu_device *d, const struct vhu_set_features_req *q
 	return 0;
 }
 
-int vu_on_get_protocol_features(struct vu_device *d,
+int vu_on_get_protocol_features(struct vu_device *d UNUSED,
                                 const struct vhu_get_protocol_features_req *q UNUSED,
                                 struct vhu_get_protocol_features_rep *a)
 {
-	a->value = vu_protocol_features(d);
+	a->value = vu_protocol_features();
 	return 0;
 }
 
 int vu_on_set_protocol_features(struct vu_device *d, const struct vhu_set_protocol_features_req *q,
                                 struct vhu_set_protocol_features_rep *a UNUSED)
 {
-	if (q->value & ~vu_protocol_features(d))
+	if (q->value & ~vu_protocol_features())
 		return -EOPNOTSUPP;
 	d->protocol = q->value;
 	return 0;
