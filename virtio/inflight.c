@@ -66,11 +66,34 @@ struct inflight_ring *inflight_ring_of(const struct shared_piece *area, unsigned
 	                       sizeof(uint64_t));
 }
 
-static int by_counter(const void *a, const void *b)
+static void sift_down(uint64_t (*a)[2], size_t at, size_t count)
 {
-	const uint64_t *left = a, *right = b;
+	for (;;) {
+		size_t child = 2 * at + 1;
+		uint64_t moved[2] = {a[at][0], a[at][1]};
 
-	return left[0] < right[0] ? -1 : left[0] > right[0];
+		if (child + 1 < count && a[child + 1][0] > a[child][0])
+			child++;
+		if (child >= count || a[child][0] <= moved[0])
+			return;
+		memcpy(a[at], a[child], sizeof(moved));
+		memcpy(a[child], moved, sizeof(moved));
+		at = child;
+	}
+}
+
+/* Not by qsort(3), which asks the kernel how much memory there is: the system call filter kills for that. */
+static void sort_by_counter(uint64_t (*a)[2], size_t count)
+{
+	for (size_t i = count / 2; i-- > 0;)
+		sift_down(a, i, count);
+	while (count-- > 1) {
+		uint64_t largest[2] = {a[0][0], a[0][1]};
+
+		memcpy(a[0], a[count], sizeof(largest));
+		memcpy(a[count], largest, sizeof(largest));
+		sift_down(a, 0, count);
+	}
 }
 
 /* The last batch was shown to the driver, but we ended before its requests were struck off. */
@@ -100,7 +123,7 @@ static int find_again(struct inflight_ring *r, struct inflight_state *s, unsigne
 		found[s->again_count][0] = GET(r->desc[i].counter);
 		found[s->again_count++][1] = i;
 	}
-	qsort(found, s->again_count, sizeof(*found), by_counter);
+	sort_by_counter(found, s->again_count);
 	for (unsigned i = 0; i < s->again_count; i++)
 		s->again[i] = (uint16_t)found[i][1];
 	if (s->again_count > 0)

@@ -40,7 +40,7 @@ static int split_start(struct vq *q, const struct vq_setup *s)
 	struct split_avail *avail;
 	struct split_used *used;
 
-	if ((n & (n - 1)) != 0)
+	if ((n & (n - 1)) != 0 || s->base > UINT16_MAX)
 		return -EINVAL;
 	q->split.desc = guest_map_ring(s->map, s->desc, n * sizeof(struct split_desc), 16);
 	avail = guest_map_ring(s->map, s->avail, sizeof(*avail) + n * sizeof(*avail->ring) + event,
