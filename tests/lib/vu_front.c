@@ -134,41 +134,86 @@ bool vu_send(struct vu_front *f, uint32_t request, uint32_t flags, const void *p
 	return vu_send_fds(f, request, flags, payload, size, &fd, fd >= 0);
 }
 
-/* Descriptors that come with the bytes are not asked for: the kernel drops them. */
-static bool read_all(struct vu_front *f, void *buffer, size_t size)
+/* Puts the first descriptor that comes with the bytes at *fd (unless NULL), and closes all others. */
+static void take_rights(struct msghdr *msg, int *fd)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < count; i++) {
+			int one;
+
+			memcpy(&one, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			if (fd && *fd < 0)
+				*fd = one;
+			else
+				fd_close(&one);
+		}
+	}
+}
+
+static bool read_all(struct vu_front *f, void *buffer, size_t size, int *fd)
 {
 	for (size_t have = 0; have < size;) {
+		union {
+			struct cmsghdr align;
+			char space[CMSG_SPACE(sizeof(int) * FDS_MAX)];
+		} control;
+		struct iovec iov = {(uint8_t *)buffer + have, size - have};
+		struct msghdr msg = {.msg_iov = &iov,
+		                     .msg_iovlen = 1,
+		                     .msg_control = control.space,
+		                     .msg_controllen = sizeof(control.space)};
 		ssize_t n;
 
 		cr_assert(vu_readable(f->sock, VU_PATIENCE_MS), "the back end does not answer");
-		n = recv(f->sock, (uint8_t *)buffer + have, size - have, 0);
+		n = recvmsg(f->sock, &msg, MSG_CMSG_CLOEXEC);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return false;
+		take_rights(&msg, fd);
 		have += (size_t)n;
 	}
 	return true;
 }
 
-bool vu_recv(struct vu_front *f, struct vu_head *ret_head, void *payload)
+static bool recv_fd(struct vu_front *f, struct vu_head *ret_head, void *payload, int *ret_fd)
 {
-	if (!read_all(f, ret_head, VU_HEAD_SIZE))
+	if (!read_all(f, ret_head, VU_HEAD_SIZE, ret_fd))
 		return false;
 	cr_assert_leq(ret_head->size, PAYLOAD_MAX, "the back end sends a payload of %u bytes",
 	              ret_head->size);
-	return read_all(f, payload, ret_head->size);
+	return read_all(f, payload, ret_head->size, ret_fd);
 }
 
-size_t vu_reply(struct vu_front *f, uint32_t request, void *payload)
+bool vu_recv(struct vu_front *f, struct vu_head *ret_head, void *payload)
+{
+	return recv_fd(f, ret_head, payload, NULL);
+}
+
+size_t vu_reply_fd(struct vu_front *f, uint32_t request, void *payload, int *ret_fd)
 {
 	struct vu_head head;
 
-	cr_assert(vu_recv(f, &head, payload), "request %u: the back end closes", request);
+	*ret_fd = -1;
+	cr_assert(recv_fd(f, &head, payload, ret_fd), "request %u: the back end closes", request);
 	cr_assert_eq(head.request, request, "request %u is answered with %u", request,
 	             head.request);
 	cr_assert_eq(head.flags, VU_VERSION | VU_REPLY, "a reply with flags %#x", head.flags);
 	return head.size;
+}
+
+size_t vu_reply(struct vu_front *f, uint32_t request, void *payload)
+{
+	size_t size;
+	int fd;
+
+	size = vu_reply_fd(f, request, payload, &fd);
+	cr_assert_lt(fd, 0, "a descriptor comes with the reply to request %u", request);
+	return size;
 }
 
 uint64_t vu_acked(struct vu_front *f, uint32_t request, const void *payload, size_t size, int fd)

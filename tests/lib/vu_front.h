@@ -160,6 +160,9 @@ bool vu_recv(struct vu_front *f, struct vu_head *ret_head, void *payload);
 /** vu_reply() - The reply to a request that was sent: flags must be exactly version 1 and reply. Return: its payload's size. */
 size_t vu_reply(struct vu_front *f, uint32_t request, void *payload);
 
+/** vu_reply_fd() - The same with a descriptor, which is the caller's, or -1. */
+size_t vu_reply_fd(struct vu_front *f, uint32_t request, void *payload, int *ret_fd);
+
 /** vu_acked() - A request with need_reply. Return: the u64 that comes back; 0 says that it was carried out. */
 uint64_t vu_acked(struct vu_front *f, uint32_t request, const void *payload, size_t size, int fd);
 

@@ -28,19 +28,20 @@ enum vu_rig_until {
 
 struct vu_rig_opt {
 	enum vu_rig_until until;
-	bool inherited;     /* --fd with a connected socket instead of --socket-path */
-	int helper_sock;    /* above 0: the device's socket of a helper the test plays */
-	const char *tag;    /* NULL: VU_RIG_TAG */
-	uint16_t ring_size; /* 0: 128 */
-	uint32_t room;      /* of buffers, see vu_p9_init() */
-	uint64_t without;   /* features to leave out */
-	bool table_only;    /* leave out VU_P_MEM_SLOTS */
+	bool inherited;         /* --fd with a connected socket instead of --socket-path */
+	int helper_sock;        /* above 0: the device's socket of a helper the test plays */
+	const char *tag;        /* NULL: VU_RIG_TAG */
+	uint16_t ring_size;     /* 0: 128 */
+	uint32_t room;          /* of buffers, see vu_p9_init() */
+	uint64_t without;       /* features to leave out */
+	uint64_t more_protocol; /* protocol features besides VU_ALL_PROTOCOL */
+	bool table_only;        /* leave out VU_P_MEM_SLOTS */
 };
 
 struct vu_rig {
 	struct rig rig;
 	struct vu_rig_opt o;
-	pid_t device;
+	pid_t device;   /* -1: the test has seen to its end */
 	char path[100]; /* of its socket */
 	int fds_before; /* here, at the start */
 	int device_fds; /* there, when nobody is connected */
