@@ -312,10 +312,8 @@ int guest_map_find(const struct guest_map *m, uint64_t gpa, uint64_t size, struc
                    unsigned room)
 {
 	unsigned count = 0;
-	uint64_t end;
 
-	if (!checked_add_u64(gpa, size, &end))
-		return -EFAULT;
+	/* No address wraps around: no region has the last one. */
 	while (size > 0) {
 		const struct mapped_region *r = region_of(m, gpa);
 		uint64_t inside, piece;
@@ -337,10 +335,7 @@ int guest_map_find(const struct guest_map *m, uint64_t gpa, uint64_t size, struc
 int guest_map_read(const struct guest_map *m, uint64_t gpa, void *to, size_t size)
 {
 	uint8_t *at = to;
-	uint64_t end;
 
-	if (!checked_add_u64(gpa, size, &end))
-		return -EFAULT;
 	while (size > 0) {
 		const struct mapped_region *r = region_of(m, gpa);
 		struct iovec v;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- features ---- */
 
@@ -231,14 +232,29 @@ int vu_on_set_vring_enable(struct vu_device *d, const struct vhu_set_vring_enabl
 	return 0;
 }
 
+/* Whether reading and writing it cannot wait once it is set not to block: an eventfd (as all anonymous
+ * files it has no type), a pipe or a socket. A file could be on the emulator's own file system. */
+static bool is_event(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 &&
+	       ((st.st_mode & S_IFMT) == 0 || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
 /* The descriptor that came, not blocking from now on; or *ret -1 where none was to come. */
 static int take_fd(struct vu_device *d, uint64_t value, int *ret)
 {
 	AUTO_CLOSE int fd = value & VHU_VRING_NO_FD ? -1 : fdbag_take(&d->fds, 0);
-	int flags = fd >= 0 ? fcntl(fd, F_GETFL) : 0;
+	int flags;
 
-	if (fd >= 0 && (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
-		return -errno;
+	if (fd >= 0) {
+		if (!is_event(fd))
+			return -EINVAL;
+		flags = fcntl(fd, F_GETFL);
+		if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+			return -errno;
+	}
 	*ret = fd_steal(&fd);
 	return 0;
 }

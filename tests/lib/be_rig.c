@@ -39,7 +39,7 @@ static struct {
 	unsigned held_count[BE_RIG_QUEUES];
 	bool listens;
 	uint8_t config[6];
-	int fds;
+	int fds, maps;
 } dev;
 
 static int count_fds(void)
@@ -50,6 +50,19 @@ static int count_fds(void)
 	while (readdir(d))
 		n++;
 	(void)closedir(d);
+	return n;
+}
+
+/* Mappings of memory that is shared by a descriptor. */
+static int count_maps(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	char line[512];
+	int n = 0;
+
+	while (fgets(line, sizeof(line), f))
+		n += strstr(line, "/memfd:") != NULL;
+	(void)fclose(f);
 	return n;
 }
 
@@ -159,14 +172,11 @@ static int dev_config_write(void *context UNUSED, uint32_t offset, const uint8_t
 	return 0;
 }
 
-/* Whatever the front end did, no descriptor of it is left. */
+/* Whatever the front end did, no descriptor and no memory of it is left. */
 static void dev_closed(void *context UNUSED)
 {
-	int now = count_fds();
-
-	if (now != dev.fds)
-		log_error("%d descriptors are left instead of %d", now, dev.fds);
-	BUG_ON(now != dev.fds);
+	BUG_ON(count_fds() != dev.fds);
+	BUG_ON(count_maps() != dev.maps);
 	dev.seen->closes++;
 	if (!dev.listens)
 		loop_stop(dev.loop);
@@ -200,6 +210,7 @@ static int device_main(struct be_rig *r, int sock)
 	dev.release = (struct loop_source){.fd = r->release, .ready = release_ready};
 	BUG_ON(loop_add(dev.loop, &dev.release, EPOLLIN) < 0);
 	BUG_ON(vu_new(dev.loop, &info, &ops, NULL, dev_closed, &dev.d) < 0);
+	dev.maps = count_maps();
 	dev.fds = count_fds() - (dev.listens ? 0 : 1);
 	BUG_ON((dev.listens ? vu_listen(dev.d, sock) : vu_serve(dev.d, sock)) < 0);
 	BUG_ON(loop_run(dev.loop) < 0);

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #define PROTOCOL_BIT (UINT64_C(1) << VHU_F_PROTOCOL_FEATURES)
-#define LOG_BIT      (UINT64_C(1) << VHU_F_LOG_ALL)
 
 static void release(struct be_rig *r)
 {
@@ -494,6 +493,22 @@ Test(vu_rings, a_ring_without_a_kick_is_looked_at)
 	be_rig_end(&r);
 }
 
+Test(vu_rings, a_ring_that_starts_interrupts_its_driver_once_for_what_it_may_have_missed)
+{
+	struct be_rig r;
+	eventfd_t count = 0;
+
+	be_rig_start(&r);
+	be_up(&r);
+	cr_assert_eq(eventfd_read(r.call, &count), 0);
+	cr_assert_eq(count, 1);
+	(void)be_ring_down(&r);
+	cr_assert_neq(eventfd_read(r.call, &count), 0);
+	be_ok(&r, VHU_SET_VRING_KICK, &(struct vhu_set_vring_kick_req){.value = 0}, r.kick);
+	cr_assert_eq(eventfd_read(r.call, &count), 0);
+	be_rig_end(&r);
+}
+
 Test(vu_rings, a_kick_may_be_replaced_while_the_ring_runs)
 {
 	struct be_rig r;
@@ -546,6 +561,26 @@ Test(vu_rings, a_kick_that_cannot_be_waited_for_is_refused)
 	be_ok(&r, VHU_SET_VRING_KICK, &(struct vhu_set_vring_kick_req){.value = 0}, r.kick);
 	be_request(&r, 0, "fine");
 	be_answered(&r, 1, "fine");
+	be_rig_end(&r);
+}
+
+/* What is read and written for a kick or a call must not be able to hold up the device. */
+Test(vu_rings, a_kick_or_call_is_an_eventfd_a_pipe_or_a_socket)
+{
+	struct be_rig r;
+	int fifo[2], folder = open("/", O_RDONLY | O_CLOEXEC),
+	             null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	be_rig_start(&r);
+	be_up(&r);
+	cr_assert_eq(pipe(fifo), 0);
+	be_refused(&r, VHU_SET_VRING_CALL, &(struct vhu_set_vring_call_req){.value = 0}, r.v.fd);
+	be_refused(&r, VHU_SET_VRING_CALL, &(struct vhu_set_vring_call_req){.value = 0}, null);
+	be_refused(&r, VHU_SET_VRING_ERR, &(struct vhu_set_vring_err_req){.value = 0}, folder);
+	be_refused(&r, VHU_SET_VRING_KICK, &(struct vhu_set_vring_kick_req){.value = 0}, null);
+	be_request(&r, 0, "as before");
+	be_answered(&r, 1, "as before");
+	be_ok(&r, VHU_SET_VRING_CALL, &(struct vhu_set_vring_call_req){.value = 0}, fifo[1]);
 	be_rig_end(&r);
 }
 
@@ -623,115 +658,4 @@ Test(vu_rings, an_emulator_that_goes_away_leaves_a_device_for_the_next)
 	}
 	r.sock = -1;
 	be_rig_end(&r);
-}
-
-/* ---- migration ---- */
-
-static bool is_marked(const uint8_t *log, uint64_t gpa)
-{
-	return log[gpa / 4096 / 8] & 1u << gpa / 4096 % 8;
-}
-
-static void until_used(struct be_rig *r, uint16_t idx)
-{
-	for (int i = 0; i < 1000 && *vring_used_idx(&r->v) != idx; i++)
-		(void)usleep(10000);
-	cr_assert_eq(*vring_used_idx(&r->v), idx);
-}
-
-Test(vu_rings, logging_is_switched_while_requests_are_under_way)
-{
-	const struct vhu_set_log_base_req base = {.size = 4096};
-	struct vhu_set_features_req f = {.value = BE_RIG_FEATURES | PROTOCOL_BIT | LOG_BIT};
-	const uint64_t answer = VRING_GPA + VRING_REGION + 1024;
-	struct be_rig r;
-	int fd = memfd_create("log", MFD_CLOEXEC);
-	uint8_t *log;
-
-	cr_assert_eq(ftruncate(fd, 4096), 0);
-	log = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	be_rig_start(&r);
-	be_up(&r);
-	hold_one(&r);
-	be_send(&r, VHU_SET_LOG_BASE, &base, &fd, 1, false);
-	cr_assert_eq(be_recv(&r, VHU_SET_LOG_BASE, &(struct vhu_set_log_base_rep){0}), -1);
-	be_ok(&r, VHU_SET_FEATURES, &f, -1);
-	be_addr(&r, 0, VHU_VRING_LOG);
-	cr_assert_eq(r.seen->stops[0], 0);
-	for (unsigned i = 0; i < 4096; i++)
-		cr_assert_eq(log[i], 0);
-	release(&r);
-	be_answered(&r, 1, "held");
-	cr_assert(is_marked(log, answer), "taken before, written after");
-	cr_assert(is_marked(log, VRING_USED));
-	memset(log, 0, 4096);
-	f.value &= ~LOG_BIT;
-	be_ok(&r, VHU_SET_FEATURES, &f, -1);
-	be_request(&r, 2, "unseen");
-	be_answered(&r, 2, "unseen");
-	for (unsigned i = 0; i < 4096; i++)
-		cr_assert_eq(log[i], 0);
-	until_used(&r, 2);
-	be_rig_end(&r);
-}
-
-/* ---- requests under way when we end ---- */
-
-static int get_inflight(struct be_rig *r, struct wt_vinflight *area)
-{
-	const struct vhu_get_inflight_fd_req q = {
-	    .area = {.queues = 1, .queue_size = 8, .padded = true}};
-	struct vhu_get_inflight_fd_rep a;
-	int fd;
-
-	be_send(r, VHU_GET_INFLIGHT_FD, &q, NULL, 0, false);
-	fd = be_recv(r, VHU_GET_INFLIGHT_FD, &a);
-	cr_assert_geq(fd, 0);
-	cr_assert(a.area.padded, "as it was asked");
-	*area = a.area;
-	return fd;
-}
-
-/* The device's process ends with requests under way; another one takes them again, in their order. */
-Test(vu_rings, requests_under_way_are_taken_again_by_the_next_device)
-{
-	struct be_rig r, next;
-	struct wt_vinflight area;
-	struct vhu_set_inflight_fd_req set;
-	uint32_t len;
-	int fd;
-
-	be_rig_start(&r);
-	be_negotiate(&r, BE_RIG_FEATURES | PROTOCOL_BIT, BE_RIG_ACKS);
-	fd = get_inflight(&r, &area);
-	set.area = area;
-	be_ok(&r, VHU_SET_INFLIGHT_FD, &set, fd);
-	be_memory(&r);
-	be_ring_up(&r, 8, 0);
-	be_request(&r, 0, "done");
-	be_answered(&r, 1, "done");
-	r.seen->hold = true;
-	be_request(&r, 6, "second");
-	be_rig_until(&r.seen->held, 1);
-	be_request(&r, 2, "third");
-	be_rig_until(&r.seen->held, 2);
-	be_rig_kill(&r);
-	be_rig_start(&next);
-	vring_free(&next.v);
-	next.v = r.v;
-	be_negotiate(&next, BE_RIG_FEATURES | PROTOCOL_BIT, BE_RIG_ACKS);
-	be_ok(&next, VHU_SET_INFLIGHT_FD, &set, fd);
-	be_memory(&next);
-	/* The base is what the front end believes; the area knows better. */
-	be_ring_up(&next, 8, 1);
-	be_rig_until(&next.seen->requests, 2);
-	until_used(&next, 3);
-	cr_assert_eq(vring_used(&next.v, 1, &len), 6);
-	cr_assert_eq(vring_used(&next.v, 2, &len), 2);
-	be_answered(&next, 3, "third");
-	be_request(&next, 0, "fourth");
-	be_answered(&next, 4, "fourth");
-	cr_assert_eq(be_ring_down(&next), 4);
-	(void)close(fd);
-	be_rig_end(&next);
 }

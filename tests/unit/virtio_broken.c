@@ -94,20 +94,25 @@ Test(broken, a_chain_with_a_loop_in_a_ring_of_one)
 	assert_broken(&b);
 }
 
-Test(broken, a_head_that_is_under_way)
+Test(broken, a_head_that_is_under_way_and_what_is_given_back_after_it)
 {
 	struct bed b;
 	struct vq_chain *c, *none;
+	uint32_t len;
 
 	set_up(&b, 8, BOTH);
 	offer(&b, 3, VRING_FREE, 1, 0);
 	c = pop(&b);
 	vring_offer(&b.v, 3);
 	cr_assert_eq(vq_pop(b.q, &none), -EPROTO);
-	vq_push(b.q, c, 0);
+	vq_push(b.q, c, 7);
+	vq_publish(b.q);
 	cr_assert_eq(told(b.error), 1);
+	cr_assert_eq(told(b.call), 0);
 	cr_assert_eq(vq_in_flight(b.q), 0);
 	cr_assert_eq(*vring_used_idx(&b.v), 0, "a broken queue's ring is not written");
+	cr_assert_eq(vring_used(&b.v, 0, &len), 0);
+	cr_assert_eq(len, 0);
 	tear_down(&b);
 }
 

@@ -122,7 +122,10 @@ Test(inflight, what_was_under_way_comes_first_and_in_its_order)
 	cr_assert_eq(pop(&t.b)->id, 7);
 	pop_none(&t.b);
 	cr_assert_not(vq_pending(t.b.q));
-	/* Again, with what was new. */
+	/* Again, with what was new; and once more with only some of them taken. */
+	crash();
+	cr_assert_eq(start_tracked(0), 0);
+	cr_assert_eq(pop(&t.b)->id, 6);
 	crash();
 	cr_assert_eq(start_tracked(0), 0);
 	cr_assert_eq(pop(&t.b)->id, 6);
@@ -225,6 +228,8 @@ Test(inflight, whatever_stands_in_the_area_does_no_harm)
 			t.area->version = 1;
 		if (turn % 4 > 1)
 			t.area->desc_num = SIZE;
+		if (turn % 4 > 1)
+			t.area->used_idx = (uint16_t)(*vring_used_idx(&t.b.v) - turn % 9);
 		if (turn % 4 > 2)
 			t.area->last_batch_head %= SIZE;
 		for (unsigned i = 0; i < SIZE; i++)

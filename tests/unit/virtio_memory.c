@@ -81,6 +81,27 @@ Test(memory, nothing_outside_is_found)
 	vring_free(&v);
 }
 
+Test(memory, nothing_comes_after_the_last_address)
+{
+	struct vring v;
+	struct guest_map *m, *first, *both;
+	struct iovec iov[4];
+	char bytes[8];
+
+	vring_make(&v, 8);
+	cr_assert_eq(guest_map_new(&m), 0);
+	cr_assert_eq(add(m, v.fd, 0, 4096, 4096, 0, &first), 0);
+	cr_assert_eq(add(first, v.fd, UINT64_MAX - 4096, 4096, 1 << 20, 0, &both), 0);
+	cr_assert_eq(guest_map_find(both, UINT64_MAX - 1, 1, iov, 4), 1);
+	cr_assert_eq(guest_map_find(both, UINT64_MAX - 1, 2, iov, 4), -EFAULT);
+	cr_assert_eq(guest_map_find(both, UINT64_MAX - 1, 8, iov, 4), -EFAULT);
+	cr_assert_eq(guest_map_read(both, UINT64_MAX - 1, bytes, 8), -EFAULT);
+	guest_map_put(m);
+	guest_map_put(first);
+	guest_map_put(both);
+	vring_free(&v);
+}
+
 Test(memory, a_ring_is_in_one_region_and_aligned)
 {
 	struct vring v;

@@ -333,6 +333,15 @@ Test(packed, an_indirect_table_within_another)
 	broken(&d);
 }
 
+Test(packed, an_indirect_table_of_no_size)
+{
+	struct driver d;
+
+	begin(&d, 8, BOTH);
+	put(&d, 0, true, TABLE, 0, 0, VRING_INDIRECT);
+	broken(&d);
+}
+
 Test(packed, a_base_outside_of_the_ring_and_parts_outside_of_the_guest)
 {
 	struct driver d;
