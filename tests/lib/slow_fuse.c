@@ -87,6 +87,10 @@ static void answer_setattr(struct slow_fuse *s, const struct slow_request *q)
 	struct fuse_setattr_in in;
 	uint64_t file = q->head.nodeid - FIRST_NODE;
 
+	if (q->head.nodeid < FIRST_NODE) {
+		answer(s, q, EPERM, NULL, 0); /* the root is as it is */
+		return;
+	}
 	memcpy(&in, q->bytes + sizeof(q->head), sizeof(in));
 	if (in.valid & FATTR_MODE)
 		s->file[file].mode = in.mode & 07777;
