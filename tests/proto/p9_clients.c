@@ -175,6 +175,11 @@ Test(clients, one_that_goes_in_the_midst_leaves_nothing)
 	}
 	settle();
 	cr_assert(p9_alive(c));
+	/* On a busy machine the device is behind. */
+	for (int i = 0; i < 100 && (fd_count(rig.device) != fds ||
+	                            (!is_sanitized() && rss_kib(rig.device) - kib >= 512));
+	     i++)
+		settle();
 	cr_assert_eq(fd_count(rig.device), fds, "descriptors of clients that went stay");
 	if (!is_sanitized())
 		cr_assert_lt(rss_kib(rig.device) - kib, 512);
