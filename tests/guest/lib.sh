@@ -1,113 +1,40 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# A small Linux guest for tests: kernel, initramfs and QEMU's command line. To be sourced.
+# A small Linux guest for tests: its parts and the command that runs it. To be sourced.
 #
-# A caller sets GUEST_CACHE (where the kernel is kept) and then goes:
+# A caller sets GUEST_CACHE (where what recipes.sh fetches is kept) and then goes:
 #
-#   guest_prepare                               the kernel, fetched once
+#   guest_prepare MACHINE                       what the guest is made of
 #   guest_initramfs FILE JOB [SOURCE=TARGET…]   JOB is a shell script that runs in the guest
-#   guest_command INITRAMFS WORK                fills the array GUEST_QEMU
+#   guest_command INITRAMFS WORK                fills the array GUEST_COMMAND
+#   guest_share … guest_vhost … guest_port …    adds shares to it
 #   guest_run WORK LIMIT COMMAND…               runs it, and gives the guest's exit status
+#
+# MACHINE is
+#   old   the system's QEMU, with the 9P server of its own
+#   new   a QEMU that takes vhost-user devices of any kind
+#   uml   User-Mode Linux, an ordinary process; it takes them too
 #
 # WORK is a directory in which the guest's output, errors and console end up, and `log`, with what it
 # told through its control port. For each such line, guest_run calls guest_event (if there is such a
 # function) with the words of the line; what that prints to descriptor 4 is the guest's answer.
 
-# Order matters: each module comes after those that it needs.
-GUEST_MODULES=(
-	drivers/virtio/virtio_ring
-	drivers/virtio/virtio
-	drivers/virtio/virtio_pci_legacy_dev
-	drivers/virtio/virtio_pci_modern_dev
-	drivers/virtio/virtio_pci
-	drivers/char/virtio_console
-	drivers/block/virtio_blk
-	fs/netfs/netfs
-	fs/fscache/fscache
-	net/9p/9pnet
-	net/9p/9pnet_virtio
-	net/9p/9pnet_fd
-	fs/9p/9p
-)
-
 GUEST_LIB=$(dirname "${BASH_SOURCE[0]}")
 GUEST_MEMORY=${GUEST_MEMORY:-512}
 GUEST_CPUS=${GUEST_CPUS:-1}
+# shellcheck source=tests/guest/recipes.sh
+. "$GUEST_LIB/recipes.sh"
 
-guest_fail() {
-	echo "guest: $*" >&2
-	return 1
-}
-
-# The package of the newest kernel of this Debian release.
-guest_kernel_package() {
-	local package
-
-	package=$(apt-cache depends linux-image-amd64 2>/dev/null |
-		sed -n 's/^ *Depends: \(linux-image-[0-9].*-amd64\)$/\1/p' | head -n 1)
-	[ -n "$package" ] || guest_fail "apt knows no linux-image-amd64; try apt-get update" || return
-	echo "$package"
-}
-
-# The compressed kernel takes seconds to unpack itself when the guest's processor is emulated, so
-# that is done here. QEMU starts the inner ELF file just as well (PVH).
-guest_unpack_kernel() {
-	python3 - "$1" "$2" <<'END'
-import lzma
-import sys
-
-with open(sys.argv[1], "rb") as file:
-    image = file.read()
-start = image.find(b"\xfd7zXZ\0")
-if start < 0:
-    sys.exit(1)
-kernel = lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(image[start:])
-if kernel[:4] != b"\x7fELF":
-    sys.exit(1)
-with open(sys.argv[2], "wb") as file:
-    file.write(kernel)
-END
-}
-
-# Put kernel and modules into a directory: guest_unpack_package DEB DIR.
-guest_unpack_package() {
-	local root=$2/root module found
-
-	dpkg-deb -x "$1" "$root" && mkdir -p "$2/modules" || return
-	for module in "${GUEST_MODULES[@]}"; do
-		found=$(echo "$root"/lib/modules/*/kernel/"$module".ko*)
-		case $found in
-		*.ko) cp "$found" "$2/modules/" || return ;;
-		*.ko.xz) xz -dc "$found" >"$2/modules/$(basename "$module").ko" || return ;;
-		*) guest_fail "the kernel package has no module $module" || return ;;
-		esac
-		basename "$module" >>"$2/modules/list"
-	done
-	# Any other kind of kernel has to unpack itself.
-	guest_unpack_kernel "$root"/boot/vmlinuz-* "$2/kernel" ||
-		cp "$root"/boot/vmlinuz-* "$2/kernel" || return
-	rm -r "$root"
-}
-
-# Fetch the kernel unless the cache has it; sets GUEST_KERNEL, the directory of kernel and modules.
+# Fetch what the cache lacks; sets GUEST_MACHINE, GUEST_KERNEL (a directory of kernel and modules) and
+# GUEST_QEMU.
 guest_prepare() {
-	local package partial
-
-	# A kernel that is there is as good as the newest one, and needs no network.
-	for GUEST_KERNEL in "$GUEST_CACHE"/linux-image-*; do
-		[ ! -e "$GUEST_KERNEL/kernel" ] || return 0
-	done
-	package=$(guest_kernel_package) || return
-	GUEST_KERNEL=$GUEST_CACHE/$package
-	mkdir -p "$GUEST_CACHE"
-	partial=$(mktemp -d "$GUEST_CACHE/partial.XXXXXX")
-	# apt would fetch as a user who may not write here.
-	(cd "$partial" && apt-get -q -o APT::Sandbox::User=root download "$package") >&2 &&
-		guest_unpack_package "$partial"/*.deb "$partial" &&
-		rm "$partial"/*.deb &&
-		mv -T "$partial" "$GUEST_KERNEL" && return
-	rm -rf "$partial"
-	guest_fail "there is no kernel for the guest"
+	GUEST_MACHINE=$1
+	case $1 in
+	old) GUEST_QEMU=(qemu-system-x86_64) && guest_pc_kernel ;;
+	new) guest_new_qemu && guest_pc_kernel ;;
+	uml) guest_uml_kernel ;;
+	*) guest_fail "there is no machine $1" ;;
+	esac
 }
 
 # guest_initramfs FILE JOB [SOURCE=TARGET…]: the targets are absolute paths in the guest.
@@ -142,44 +69,112 @@ guest_initramfs() {
 # The processor must have the feature and the device must open; else the guest is emulated.
 guest_choose_accelerator() {
 	if grep -Eqw 'vmx|svm' /proc/cpuinfo && (: <>/dev/kvm) 2>/dev/null; then
-		GUEST_QEMU+=(-accel kvm -cpu max)
+		GUEST_COMMAND+=(-accel kvm -cpu max)
 	fi
-	GUEST_QEMU+=(-accel "tcg,thread=multi")
+	GUEST_COMMAND+=(-accel "tcg,thread=multi")
 }
 
-# guest_command INITRAMFS WORK: fill GUEST_QEMU. Callers append the devices of their shares.
-# With GUEST_TERMINAL set, /dev/ttyS1 of the guest is the terminal that this runs in.
+# guest_command INITRAMFS WORK: fill GUEST_COMMAND. With GUEST_TERMINAL set, /dev/ttyS1 of a QEMU
+# guest is the terminal that this runs in. GUEST_APPEND holds more words for the kernel's command line;
+# the kernel hands those that it does not know to /init as environment.
 guest_command() {
-	local initramfs=$1 work=$2 port
+	if [ "$GUEST_MACHINE" = uml ]; then
+		guest_uml_command "$@"
+	else
+		guest_qemu_command "$@"
+	fi
+}
 
-	GUEST_QEMU=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
-		-machine q35 -m "$GUEST_MEMORY" -smp "$GUEST_CPUS")
+guest_qemu_command() {
+	local initramfs=$1 work=$2 port memory=$GUEST_MEMORY
+
+	GUEST_COMMAND=("${GUEST_QEMU[@]}" -nodefaults -no-user-config -display none -m "$memory"
+		-smp "$GUEST_CPUS")
+	[ -n "${GUEST_REBOOTS:-}" ] || GUEST_COMMAND+=(-no-reboot)
+	if [ "$GUEST_MACHINE" = new ]; then
+		# A device in another process must see the guest's memory.
+		GUEST_COMMAND+=(-object "memory-backend-memfd,id=memory,size=${memory}M,share=on"
+			-machine "q35,memory-backend=memory")
+	else
+		GUEST_COMMAND+=(-machine q35)
+	fi
 	guest_choose_accelerator
 	# cryptomgr.notests saves a quarter of a second; a panic ends QEMU instead of waiting.
-	GUEST_QEMU+=(-kernel "$GUEST_KERNEL/kernel" -initrd "$initramfs"
-		-append "console=ttyS0 quiet panic=-1 reboot=t cryptomgr.notests"
+	GUEST_COMMAND+=(-kernel "$GUEST_KERNEL/kernel" -initrd "$initramfs"
+		-append "console=ttyS0 quiet panic=-1 reboot=t cryptomgr.notests ${GUEST_APPEND:-}"
 		-chardev "file,id=console,path=$work/console" -serial chardev:console)
 	if [ -n "${GUEST_TERMINAL:-}" ]; then
-		GUEST_QEMU+=(-chardev "stdio,id=terminal,signal=off" -serial chardev:terminal)
+		GUEST_COMMAND+=(-chardev "stdio,id=terminal,signal=off" -serial chardev:terminal)
 	fi
-	GUEST_QEMU+=(-device virtio-serial-pci -chardev "pipe,id=control,path=$work/control"
+	GUEST_COMMAND+=(-device virtio-serial-pci -chardev "pipe,id=control,path=$work/control"
 		-device "virtserialport,chardev=control,name=control")
 	for port in output errors; do
-		GUEST_QEMU+=(-chardev "file,id=$port,path=$work/$port"
+		GUEST_COMMAND+=(-chardev "file,id=$port,path=$work/$port"
 			-device "virtserialport,chardev=$port,name=$port")
 	done
 }
 
-# guest_share ID: the options of a share whose descriptor takes the place of {ID}.
+# Its consoles are descriptors; TMPDIR holds the guest's memory.
+guest_uml_command() {
+	local initramfs=$1 work=$2
+
+	GUEST_COMMAND=(env TMPDIR=/dev/shm "$GUEST_LIB/uml-run" "$work" "$GUEST_KERNEL/kernel"
+		"mem=${GUEST_MEMORY}M" "initrd=$initramfs" con=null con0=null,fd:13 con1=fd:10,fd:11
+		con2=null,fd:12 con3=null,fd:14 ssl=null quiet panic=-1 "GUEST_END=poweroff")
+	# shellcheck disable=SC2206 # words
+	GUEST_COMMAND+=(${GUEST_APPEND:-})
+}
+
+# guest_share ID: a share by QEMU's own server, whose helper's descriptor takes the place of {ID}.
 guest_share() {
-	GUEST_QEMU+=(-fsdev "proxy,id=$1,sock_fd={$1}"
+	GUEST_COMMAND+=(-fsdev "proxy,id=$1,sock_fd={$1}"
 		-device "virtio-9p-pci,fsdev=$1,mount_tag=$1")
 }
 
-# guest_port ID SOCKET: a port "9p-ID" of the guest that is a connection to a 9P server at SOCKET.
+# guest_vhost TAG SOCKET: a share by the vhost-user device that listens at SOCKET.
+guest_vhost() {
+	if [ "$GUEST_MACHINE" = uml ]; then
+		GUEST_COMMAND+=("virtio_uml.device=$2:9")
+		return
+	fi
+	GUEST_COMMAND+=(-chardev "socket,id=vhost-$1,path=$2" -device
+		"vhost-user-test-device-pci,chardev=vhost-$1,virtio-id=9,num_vqs=1,vq_size=128,config_size=$((2 + ${#1}))")
+}
+
+# guest_port ID SOCKET: a port "9p-ID" of a QEMU guest that is a connection to a 9P server at SOCKET.
 guest_port() {
-	GUEST_QEMU+=(-chardev "socket,id=port-$1,path=$2"
+	GUEST_COMMAND+=(-chardev "socket,id=port-$1,path=$2"
 		-device "virtserialport,chardev=port-$1,name=9p-$1")
+}
+
+# guest_serve WORK NAME DIR OPTION…: a launcher with helper and device; it is ready when this returns.
+# A caller sets GUEST_LAUNCHER; what they say is in WORK/serve-NAME. guest_stop_serving ends them all.
+GUEST_SERVERS=()
+guest_serve() {
+	local work=$1 name=$2 ready
+	shift 2
+
+	mkfifo "$work/ready-$name"
+	exec 8<>"$work/ready-$name"
+	"$GUEST_LAUNCHER" serve "$@" --foreground --ready-fd 8 >"$work/serve-$name" 2>&1 4>&- 5>&- 6>&- 7>&- &
+	GUEST_SERVERS+=($!)
+	GUEST_SERVER=$!
+	while ! read -r -t 1 ready <&8; do
+		kill -0 "$GUEST_SERVER" 2>/dev/null || break
+	done
+	exec 8>&-
+	rm "$work/ready-$name"
+	kill -0 "$GUEST_SERVER" 2>/dev/null || guest_fail "the server of $name did not start" || return
+}
+
+guest_stop_serving() {
+	local pid
+
+	for pid in "${GUEST_SERVERS[@]}"; do
+		kill "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
+	GUEST_SERVERS=()
 }
 
 # Read what the guest tells until guest_run says that it has ended.
@@ -195,32 +190,34 @@ guest_follow() {
 	done <"$work/control.out" 4>"$work/control.in"
 }
 
-# guest_run WORK LIMIT COMMAND…: run GUEST_QEMU, which is part of the command, for LIMIT seconds at
+# guest_run WORK LIMIT COMMAND…: run GUEST_COMMAND, which is part of the command, for LIMIT seconds at
 # most (0: no limit). Gives the status of the guest's job, or 125 if the guest did not report one.
 # Whoever wants to end it early may kill the process whose number is in WORK/pid.
 guest_run() {
-	local work=$1 limit=$2 input=/dev/null start=$SECONDS follower status
+	local work=$1 limit=$2 input=/dev/null start=$SECONDS follower status group=--foreground
 	shift 2
 
 	rm -f "$work"/control.{in,out}
 	mkfifo "$work"/control.{in,out}
 	: >"$work/log"
-	# Both ends stay open here, so that neither the follower nor QEMU waits for the other one.
+	# Both ends stay open here, so that neither the follower nor the guest waits for the other one.
 	exec 5<>"$work/control.out" 6<>"$work/control.in"
 	guest_follow "$work" 5>&- 6>&- &
 	follower=$!
 	[ -z "${GUEST_TERMINAL:-}" ] || input=/dev/tty
+	# The processes that a User-Mode Linux consists of end together.
+	[ "$GUEST_MACHINE" != uml ] || group=--
 	# In the background, so that signals to this script can end it; for timeout, 0 is no limit.
-	timeout --foreground --kill-after=10 "$limit" "$@" <"$input" 5>&- 6>&- &
+	timeout --kill-after=10 "$group" "$limit" "$@" <"$input" 5>&- 6>&- &
 	GUEST_PID=$!
 	echo "$GUEST_PID" >"$work/pid"
 	trap 'kill "$GUEST_PID" || true' INT TERM HUP
-	GUEST_QEMU_STATUS=0
+	GUEST_STATUS=0
 	GUEST_HUNG=
-	wait "$GUEST_PID" || GUEST_QEMU_STATUS=$?
+	wait "$GUEST_PID" || GUEST_STATUS=$?
 	# A signal ends the waiting, but not yet what is waited for.
 	while kill -0 "$GUEST_PID" 2>/dev/null; do
-		wait "$GUEST_PID" || GUEST_QEMU_STATUS=$?
+		wait "$GUEST_PID" || GUEST_STATUS=$?
 	done
 	trap - INT TERM HUP
 	if [ "$limit" != 0 ] && [ $((SECONDS - start)) -ge "$limit" ]; then
@@ -241,10 +238,10 @@ guest_explain() {
 	fi
 	if [ -n "$GUEST_HUNG" ]; then
 		echo "the guest took too long and was ended"
-	elif [ "$GUEST_QEMU_STATUS" = 0 ]; then
+	elif [ "$GUEST_STATUS" = 0 ]; then
 		echo "the guest stopped without a status"
 	else
-		echo "QEMU or its helper ended with status $GUEST_QEMU_STATUS"
+		echo "QEMU or another program of the host ended with status $GUEST_STATUS"
 	fi
 	echo "the last lines of its console:"
 	tail -n 40 "$1/console" 2>/dev/null | tr -d '\r' || true
