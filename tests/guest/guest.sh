@@ -26,3 +26,32 @@ mount_share() {
 	fi
 	tell mounted "$1"
 }
+
+# Results are lines of TAP; the host joins the parts. A part begins with its name.
+section() {
+	echo "section $1"
+}
+
+# A part that is one command and one result: one NAME COMMAND…
+one() {
+	name=$1
+	shift
+	echo "1..1"
+	if "$@" >/tmp/one 2>&1; then
+		echo "ok 1 - $name"
+	else
+		sed 's/^/# /' /tmp/one
+		echo "not ok 1 - $name"
+	fi
+}
+
+# as_user COMMAND…: as user and group 1000. The words go through a shell once more.
+as_user() {
+	[ -e /etc/passwd ] || {
+		mkdir -p /etc
+		echo "root:x:0:0::/:/bin/sh" >/etc/passwd
+		echo "user:x:1000:1000::/:/bin/sh" >>/etc/passwd
+		echo "user:x:1000:" >/etc/group
+	}
+	su -s /bin/sh user -c "$*"
+}

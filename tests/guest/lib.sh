@@ -177,6 +177,36 @@ guest_stop_serving() {
 	GUEST_SERVERS=()
 }
 
+# guest_choose_way WAY: how a guest gets at its shares; sets GUEST_WAY and GUEST_MACHINE.
+#   legacy   QEMU's own 9P server and our helper
+#   socket   virtfs-device by a Unix socket, which is a serial port of the guest
+#   qemu     virtfs-device as a vhost-user device of a QEMU that takes it
+#   uml      the same of a User-Mode Linux
+guest_choose_way() {
+	GUEST_WAY=$1
+	case $1 in
+	legacy | socket) GUEST_MACHINE=old ;;
+	qemu) GUEST_MACHINE=new ;;
+	uml) GUEST_MACHINE=uml ;;
+	*) guest_fail "there is no way $1" ;;
+	esac
+}
+
+# guest_add_share WORK TAG DIR [OPTION…]: to GUEST_COMMAND, with a server of its own where the way needs
+# one; `legacy` wants a `virtfs proxy` before the command.
+guest_add_share() {
+	local work=$1 tag=$2
+	shift 2
+
+	case $GUEST_WAY in
+	legacy) guest_share "$tag" ;;
+	socket) guest_serve "$work" "$tag" "$@" --listen "unix:$work/$tag.sock" &&
+		guest_port "$tag" "$work/$tag.sock" ;;
+	*) guest_serve "$work" "$tag" "$@" --vhost-user "$work/$tag.sock" --tag "$tag" &&
+		guest_vhost "$tag" "$work/$tag.sock" ;;
+	esac
+}
+
 # Read what the guest tells until guest_run says that it has ended.
 guest_follow() {
 	local work=$1 line

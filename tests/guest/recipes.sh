@@ -5,7 +5,8 @@
 #   guest_pc_kernel     the release's own kernel, for QEMU
 #   guest_uml_kernel    a User-Mode Linux kernel with the 9P client over virtio
 #   guest_new_qemu      a QEMU that takes a vhost-user device of any kind
-#   guest_tools DIR     the load programs of Debian, with their libraries, for the guest
+#   guest_tools         fio, dbench and stress-ng, for a guest
+#   guest_userland      a root file system of Debian's
 #
 # Nothing is installed: packages are unpacked into the cache, and apt checks their signatures.
 
@@ -260,4 +261,41 @@ guest_new_qemu() {
 		"$root/$GUEST_LIBRARIES/ld-linux-x86-64.so.2" --library-path "$root/$GUEST_LIBRARIES"
 		"$root/usr/bin/qemu-system-x86_64" -L "$root/usr/share/qemu" -L "$root/usr/share/seabios")
 	guest_takes_vhost "${GUEST_QEMU[@]}" || guest_fail "the QEMU in $root does not start"
+}
+
+# guest_copy_program DIR PROGRAM: out of the tree DIR/root, with its libraries, to DIR/bin and DIR/lib.
+guest_copy_program() {
+	local root=$1/root path=$1/root/lib/x86_64-linux-gnu:$1/root/$GUEST_LIBRARIES
+
+	cp "$root/$2" "$1/bin/" &&
+		"$root/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" \
+			--library-path "$path:$root/$GUEST_LIBRARIES/ceph" --list "$root/$2" |
+		sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' | xargs cp -L -u -t "$1/lib"
+}
+
+guest_make_tools() {
+	local dir=$1 program
+
+	guest_unpack_closure "$dir" fio dbench stress-ng && mkdir -p "$dir"/{bin,lib} || return
+	for program in fio dbench stress-ng; do
+		guest_copy_program "$dir" "usr/bin/$program" || return
+	done
+	cp "$dir/root/usr/share/dbench/client.txt" "$dir/" && rm -r "$dir/root"
+}
+
+# Sets GUEST_TOOLS, a directory of Debian's load programs (bin) and their libraries (lib).
+guest_tools() {
+	guest_cached tools guest_make_tools || return
+	GUEST_TOOLS=$GUEST_FOUND
+}
+
+guest_make_userland() {
+	guest_unpack_closure "$1" bash coreutils dash diffutils findutils grep gzip perl-base sed tar util-linux mount &&
+		rm -r "$1"/root/usr/share/{doc,locale,man,info,bash-completion}
+}
+
+# Sets GUEST_USERLAND, a small Debian of which nothing was configured.
+guest_userland() {
+	guest_cached userland guest_make_userland || return
+	GUEST_USERLAND=$GUEST_FOUND/root
 }

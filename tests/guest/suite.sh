@@ -8,23 +8,6 @@
 # shellcheck source=/dev/null
 . /settings # BIG_MB, MANY, TREE_FILES, READONLY
 
-section() {
-	echo "section $1"
-}
-
-# A part that is one command and one result: one NAME COMMAND…
-one() {
-	name=$1
-	shift
-	echo "1..1"
-	if "$@" >/tmp/one 2>&1; then
-		echo "ok 1 - $name"
-	else
-		sed 's/^/# /' /tmp/one
-		echo "not ok 1 - $name"
-	fi
-}
-
 # The sizes are whole words on purpose.
 load="--big-mb $BIG_MB --many $MANY --tree-files $TREE_FILES"
 
@@ -60,6 +43,7 @@ if [ "$READONLY" = yes ]; then
 	one "the share is mounted" mount_share readonly /ro
 	workload --readonly /ro/from-host
 	workload --check-marks /ro/from-host
+	one "the share is unmounted" umount /ro
 fi
 
 section "unmount"

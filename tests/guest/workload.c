@@ -27,7 +27,16 @@ struct options options = {
 };
 
 /* What to do instead of running the tests. */
-enum action { RUN_TESTS, RUN_READONLY, MAKE_MARKS, CHECK_MARKS, VERIFY_TREE, REMOVE, PRINT_STREAM };
+enum action {
+	RUN_TESTS,
+	RUN_READONLY,
+	MAKE_MARKS,
+	CHECK_MARKS,
+	MAKE_TREE,
+	VERIFY_TREE,
+	REMOVE,
+	PRINT_STREAM
+};
 
 static const char usage[] =
     "usage: guest-workload [OPTION...] --dir DIR       run the tests in DIR\n"
@@ -43,6 +52,7 @@ static const char usage[] =
     "  --readonly DIR       check a read-only share, in which DIR holds marks\n"
     "  --make-marks DIR     make an object of each kind in the new directory DIR\n"
     "  --check-marks DIR    check the objects that --make-marks made as user U, group G\n"
+    "  --make-tree DIR      make the tree of files as the new directory DIR\n"
     "  --verify-tree DIR    compare the tree in DIR, whose owner is user U, group G\n"
     "  --remove PATH        remove PATH and all that is in it, as user U, group G\n"
     "  --print-stream       print the content of the big file\n";
@@ -59,6 +69,7 @@ enum {
 	OPT_READONLY,
 	OPT_MAKE_MARKS,
 	OPT_CHECK_MARKS,
+	OPT_MAKE_TREE,
 	OPT_VERIFY,
 	OPT_REMOVE,
 	OPT_STREAM,
@@ -77,6 +88,7 @@ static const struct option long_options[] = {
     {"readonly", required_argument, NULL, OPT_READONLY},
     {"make-marks", required_argument, NULL, OPT_MAKE_MARKS},
     {"check-marks", required_argument, NULL, OPT_CHECK_MARKS},
+    {"make-tree", required_argument, NULL, OPT_MAKE_TREE},
     {"verify-tree", required_argument, NULL, OPT_VERIFY},
     {"remove", required_argument, NULL, OPT_REMOVE},
     {"print-stream", no_argument, NULL, OPT_STREAM},
@@ -147,6 +159,10 @@ static enum action parse(int argc, char **argv)
 		case OPT_CHECK_MARKS:
 			options.dir = optarg;
 			action = CHECK_MARKS;
+			break;
+		case OPT_MAKE_TREE:
+			options.dir = optarg;
+			action = MAKE_TREE;
 			break;
 		case OPT_VERIFY:
 			options.dir = optarg;
@@ -220,6 +236,16 @@ static int make_marks(void)
 	return marks_make(options.dir) == 0 ? 0 : 1;
 }
 
+static int make_tree(void)
+{
+	struct tree_fault fault;
+
+	if (tree_create(options.dir, options.tree_files, &fault) == 0)
+		return 0;
+	fprintf(stderr, "%s\n", fault.text);
+	return 1;
+}
+
 static int verify_tree(void)
 {
 	struct tree_fault fault;
@@ -265,6 +291,8 @@ int main(int argc, char **argv)
 		return make_marks();
 	case CHECK_MARKS:
 		return marks_check(options.dir, options.uid, options.gid) == 0 ? 0 : 1;
+	case MAKE_TREE:
+		return make_tree();
 	case VERIFY_TREE:
 		return verify_tree();
 	case REMOVE:
