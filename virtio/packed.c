@@ -29,9 +29,19 @@ struct packed_event {
 #define SET(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 #define BARRIER() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
+/* Whether nothing was ever used in it: a device sets USED in the first lap, and a driver only in the second. */
+static bool is_new(const struct packed_desc *ring, unsigned size)
+{
+	for (unsigned i = 0; i < size; i++)
+		if (le16toh(GET(ring[i].flags)) & DESC_USED)
+			return false;
+	return true;
+}
+
 static int packed_start(struct vq *q, const struct vq_setup *s)
 {
-	uint16_t next = s->base & 0x7fffu, used = s->base >> 16 & 0x7fffu;
+	uint32_t base = s->base;
+	uint16_t next = base & 0x7fffu, used = base >> 16 & 0x7fffu;
 
 	q->packed.ring = guest_map_ring(s->map, s->desc, s->size * sizeof(struct packed_desc), 16);
 	q->packed.driver = guest_map_ring(s->map, s->avail, sizeof(struct packed_event), 4);
@@ -40,10 +50,13 @@ static int packed_start(struct vq *q, const struct vq_setup *s)
 		return -EFAULT;
 	if (next >= s->size || used >= s->size)
 		return -EINVAL;
+	/* User-Mode Linux and libkrun say 0 of a ring that is new, as for a split one: they mean its first lap. */
+	if (base == 0 && is_new(q->packed.ring, s->size))
+		base = WRAP | WRAP << 16;
 	q->packed.next = next;
-	q->packed.next_wrap = s->base & WRAP;
+	q->packed.next_wrap = base & WRAP;
 	q->packed.used_next = used;
-	q->packed.used_wrap = s->base >> 16 & WRAP;
+	q->packed.used_wrap = base >> 16 & WRAP;
 	q->packed.pushed_slots = 0;
 	return 0;
 }

@@ -79,19 +79,24 @@ static uint32_t base(void)
 	                                                      << 16;
 }
 
-static void run(void)
+static void run_from(uint32_t from)
 {
 	struct vu_addr a = {.desc = vu_uva(f, q.gpa),
 	                    .avail = vu_uva(f, q.gpa + 16ull * q.size),
 	                    .used = vu_uva(f, q.gpa + 16ull * q.size + 4)};
 
 	tell(VU_SET_VRING_NUM, q.size);
-	tell(VU_SET_VRING_BASE, base());
+	tell(VU_SET_VRING_BASE, from);
 	vu_set(f, VU_SET_VRING_ADDR, &a, sizeof(a), -1);
 	vu_set(f, VU_SET_VRING_KICK, &(uint64_t){0}, 8, q.kick);
 	vu_set(f, VU_SET_VRING_CALL, &(uint64_t){0}, 8, q.call);
 	vu_set(f, VU_SET_VRING_ERR, &(uint64_t){0}, 8, q.err);
 	tell(VU_SET_VRING_ENABLE, 1);
+}
+
+static void run(void)
+{
+	run_from(base());
 }
 
 static void step(uint16_t *slot, bool *wrap)
@@ -244,7 +249,7 @@ static void session(void)
 	}
 }
 
-static void up(uint16_t size)
+static void up_from(uint16_t size, bool zero)
 {
 	vu_front_init(f);
 	vu_front_use(f, vu_rig_connect(&rig));
@@ -252,8 +257,13 @@ static void up(uint16_t size)
 	vu_memory(f);
 	vu_tell_memory(f);
 	lay_out(size);
-	run();
+	run_from(zero ? 0 : base());
 	session();
+}
+
+static void up(uint16_t size)
+{
+	up_from(size, false);
 }
 
 static void start(void)
@@ -435,6 +445,44 @@ Test(packed, s4_a_pause_and_on)
 		cr_assert_eq(s.value, base(), "base %#x, but %#x is where it stands", s.value,
 		             base());
 		run();
+	}
+}
+
+Test(packed, a_new_ring_whose_front_end_says_base_0)
+{
+	/* User-Mode Linux and libkrun say so of every ring; by the specification it is the second lap. */
+	for (int i = 0; i < 3; i++) {
+		vu_rig_down(&rig);
+		up_from(64, true);
+		for (unsigned k = 0; k < 100; k++) {
+			uint16_t id;
+
+			offer((uint16_t)(k % 50), 2 + k % 19);
+			await(&id);
+		}
+	}
+}
+
+Test(packed, s4_a_pause_at_the_very_end_of_the_first_lap)
+{
+	uint8_t answer[4096];
+	struct vu_state s;
+	uint16_t id;
+
+	/* Where base 0 means what it says. The session took four slots. */
+	while (q.avail != 0) {
+		offer(1, q.avail + 5 < q.size ? 3 : (unsigned)(q.size - q.avail));
+		await(&id);
+	}
+	cr_assert_eq(base(), 0);
+	cr_assert(vu_send(f, VU_GET_VRING_BASE, 0, &(struct vu_state){0, 0}, 8, -1));
+	cr_assert_eq(vu_reply(f, VU_GET_VRING_BASE, answer), 8);
+	memcpy(&s, answer, sizeof(s));
+	cr_assert_eq(s.value, 0);
+	run();
+	for (unsigned i = 0; i < 100; i++) {
+		offer(1, 2 + i % 9);
+		await(&id);
 	}
 }
 
