@@ -290,6 +290,7 @@ Test(hostile, a_table_of_an_odd_length)
 	bad_table("length 47", 0, 47, 0);
 	bad_table("length 1", 0, 1, 0);
 	bad_table("length 17", 0, 17, 0);
+	bad_table("length 49: three good entries and a byte", 0, 49, 0);
 }
 
 Test(hostile, a_huge_table)
@@ -318,6 +319,17 @@ Test(hostile, a_table_in_a_table)
 	table[1] = (struct vu_desc){ring->desc[head].addr, 48, VU_DESC_INDIRECT, 0};
 	put(head);
 	must_break("a table in a table");
+}
+
+Test(hostile, a_table_where_a_buffer_is_due)
+{
+	uint16_t head;
+	struct vu_desc *table = good_table(&head);
+
+	/* A good request, were it not for the flag. */
+	table[1].flags |= VU_DESC_INDIRECT;
+	put(head);
+	must_break("INDIRECT in a table");
 }
 
 Test(hostile, a_table_that_is_its_own)

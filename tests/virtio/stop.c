@@ -113,6 +113,9 @@ Test(stop, s3_nothing_is_written_after_get_vring_base_with_128_in_flight)
 	image = take();
 	/* Not one is lost: what the device took has ended, and what has not it would take again. */
 	cr_assert_eq(base, ring->used->idx, "%u were taken and %u ended", base, ring->used->idx);
+	for (uint16_t i = ring->used_idx; i != base; i++)
+		cr_assert_geq(ring->used->ring[i % ring->size].len, P9_HEAD_SIZE,
+		              "nobody flushed what ended with nothing");
 	must_be_untouched(&image, "GET_VRING_BASE");
 	new_ring();
 }
@@ -255,6 +258,30 @@ Test(stop, s4_a_pause_loses_no_request)
 	}
 	cr_assert_eq(answered, sent);
 	cr_assert_gt(pauses, 20);
+}
+
+Test(stop, s4_a_pause_puts_waiting_locks_off)
+{
+	struct p9_lock_rep a;
+	uint64_t before;
+	uint16_t tag;
+
+	for (uint32_t fid = 1; fid < 3; fid++) {
+		p9_to(c, 0, fid, "f");
+		P9(c, lopen, .fid = fid, .flags = 2);
+	}
+	a = P9(c, lock, .fid = 1, .type = P9_LOCK_TYPE_WRLCK, .proc_id = 1, .client_id = "guest");
+	cr_assert_eq(a.status, P9_LOCK_SUCCESS);
+	tag = P9_SEND(c, LOCK, lock, .fid = 2, .type = P9_LOCK_TYPE_WRLCK,
+	              .flags = P9_LOCK_FLAGS_BLOCK, .proc_id = 2, .client_id = "guest");
+	vu_sleep_ms(20);
+	cr_assert_eq(ring->used->idx, ring->used_idx, "the lock does not wait");
+	before = vu_now_ms();
+	go_on(vu_ring_stop(ring));
+	cr_assert_lt(vu_now_ms() - before, 2000);
+	/* The guest asks again after a while. */
+	cr_assert_eq(p9_wait(c, tag, P9_LOCK, &a), 0);
+	cr_assert_eq(a.status, P9_LOCK_BLOCKED);
 }
 
 Test(stop, s4_disabled_and_enabled_under_load)
