@@ -286,7 +286,11 @@ static void wait_for_events(struct loop *l, bool busy)
 int loop_run(struct loop *l)
 {
 	while (!l->stopped) {
-		wait_for_events(l, run_idle(l));
+		bool busy = run_idle(l);
+
+		if (l->stopped)
+			break;
+		wait_for_events(l, busy);
 		if (l->event_count < 0 && errno != EINTR)
 			return -errno;
 		for (int i = 0; i < l->event_count; i++) {

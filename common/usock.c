@@ -119,6 +119,18 @@ ssize_t usock_recv(int sock, void *buffer, size_t size, struct fdbag *bag)
 	return msg.msg_flags & MSG_TRUNC ? -EBADMSG : n;
 }
 
+ssize_t usock_peek(int sock, void *buffer, size_t size)
+{
+	struct iovec iov = {.iov_base = buffer, .iov_len = size};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t n;
+
+	do {
+		n = recvmsg(sock, &msg, MSG_PEEK | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
 int usock_pair(int type, int ret_pair[2])
 {
 	return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ret_pair) < 0 ? -errno : 0;

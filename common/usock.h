@@ -44,6 +44,9 @@ ssize_t MUST_CHECK usock_send_some_fd(int sock, const void *bytes, size_t size, 
  */
 ssize_t MUST_CHECK usock_recv(int sock, void *buffer, size_t size, struct fdbag *bag);
 
+/** usock_peek() - What is there, without taking it and without waiting. Return: as usock_recv(). */
+ssize_t MUST_CHECK usock_peek(int sock, void *buffer, size_t size);
+
 /** usock_pair() - A connected pair of sockets of that type (SOCK_STREAM, SOCK_SEQPACKET). Return: 0
  * or -errno. */
 int MUST_CHECK usock_pair(int type, int ret_pair[2]);

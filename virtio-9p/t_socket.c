@@ -5,6 +5,10 @@
  * Messages that are in the client's buffer as a whole are copied out of it into a request of their own; one that is
  * larger than what is left there is received straight into its request. Small replies are gathered and go out in one
  * call before the loop waits; large ones go from where they are. A client that does not take its replies is not read from.
+ *
+ * A client that waits for each reply sleeps while its request is in the socket, and Linux wakes it when the request is
+ * taken out, for there is room to write now: a wake-up for nothing. So such a request is looked at where it is, and
+ * taken out when its reply is on its way. The loop tells of what comes, not of what is there (EPOLLET).
  */
 #include "virtio-9p/t_socket.h"
 
@@ -23,6 +27,9 @@
 #define SMALL_REPLY  4096
 #define SMALL_OUT    320 /* room for most replies within the request itself */
 #define REQUESTS_MAX 512 /* under way for one client; more wait in its socket */
+#define PEEK_SIZE    4096
+#define PUMP_ROUNDS  4
+#define EVENTS       ((uint32_t)EPOLLIN | EPOLLRDHUP | EPOLLET)
 
 struct request {
 	struct p9_req req;
@@ -40,6 +47,9 @@ struct client {
 	struct client *next;
 	struct loop_source source;
 	bool closing, blocked;
+	bool ends;     /* it will send no more */
+	bool readable; /* there may be more in the socket */
+	size_t peeked; /* bytes in the socket that were looked at already */
 	bool in_flush_list;
 	struct client *next_to_flush;
 	struct request *first, *last; /* replies to send, in order */
@@ -63,6 +73,7 @@ struct t_socket {
 
 static void update_events(struct client *c);
 static void take_messages(struct client *c);
+static void pump(struct client *c);
 static bool may_read(const struct client *c);
 static void client_close(struct client *c, const char *why);
 
@@ -171,6 +182,20 @@ static void reply(struct p9_req *req, size_t size)
 		send_now(c);
 }
 
+/* Takes out of the socket what was looked at there. */
+static void take_peeked(struct client *c)
+{
+	struct t_socket *t = c->t;
+	while (c->peeked > 0 && !c->closing) {
+		ssize_t n = usock_recv(c->source.fd, t->gather, c->peeked, NULL);
+
+		if (n <= 0)
+			client_close(c, "its socket does not hold what it held");
+		else
+			c->peeked -= (size_t)n;
+	}
+}
+
 static void flush_client(struct client *c)
 {
 	struct t_socket *t = c->t;
@@ -200,6 +225,8 @@ static void flush_client(struct client *c)
 		}
 		sent(c, (size_t)n);
 	}
+	if (!c->closing)
+		take_peeked(c);
 	update_events(c);
 }
 
@@ -229,8 +256,8 @@ static bool flush_all(void *context)
 		hold(c);
 		if (!c->blocked)
 			flush_client(c);
-		if (c->have > c->taken && may_read(c)) {
-			take_messages(c);
+		if ((c->have > c->taken || c->readable) && may_read(c)) {
+			pump(c);
 			took = true;
 		}
 		let_go(c);
@@ -303,19 +330,38 @@ static void take_messages(struct client *c)
 	}
 }
 
-/* Receives once. Return: false when there is no more for now, or the client is gone. */
-static bool receive(struct client *c)
+/* A request that is alone stays in the socket for now. Return: whether that is what was there. */
+static bool peek(struct client *c)
+{
+	ssize_t n;
+
+	if (c->ends || c->session.under_way > 1 || c->have > 0 || c->partial)
+		return false;
+	n = usock_peek(c->source.fd, c->buffer, PEEK_SIZE);
+	if (n <= 0 || n == PEEK_SIZE)
+		return false;
+	c->have = c->peeked = (size_t)n;
+	c->readable = false;
+	return true;
+}
+
+/* Receives once. */
+static void receive(struct client *c)
 {
 	struct request *q = c->partial;
 	uint8_t *to = q ? q->in + c->partial_have : c->buffer + c->have;
 	size_t size = q ? q->req.in_size - c->partial_have : IN_SIZE - c->have;
 	ssize_t n = usock_recv(c->source.fd, to, size, NULL);
 
-	if (n == -EAGAIN)
-		return false;
+	/* A short read has emptied the socket; of its end there may have been word already. */
+	c->readable = c->ends || n == (ssize_t)size;
+	if (n == -EAGAIN) {
+		c->readable = false;
+		return;
+	}
 	if (n <= 0) {
 		client_close(c, NULL);
-		return false;
+		return;
 	}
 	if (!q) {
 		c->have += (size_t)n;
@@ -326,8 +372,24 @@ static bool receive(struct client *c)
 			p9_submit(&c->session, &q->req);
 		}
 	}
-	/* A short read has emptied the socket, most likely: the loop tells if not. */
-	return (size_t)n == size;
+}
+
+/* Takes messages, from the buffer and from the socket, as long as there are any and it may. */
+static void pump(struct client *c)
+{
+	take_messages(c);
+	/* The rest is for when these have been answered. */
+	for (int i = 0; i < PUMP_ROUNDS && c->readable && may_read(c); i++) {
+		take_peeked(c);
+		if (c->closing)
+			break;
+		if (!peek(c))
+			receive(c);
+		take_messages(c);
+	}
+	/* Several that get stuck would fill the socket, and half a message is no request: only one that is alone stays. */
+	if (c->have > 0 || c->partial || c->session.under_way > 2)
+		take_peeked(c);
 }
 
 static bool may_read(const struct client *c)
@@ -339,10 +401,7 @@ static bool may_read(const struct client *c)
 static void update_events(struct client *c)
 {
 	if (!c->closing)
-		loop_change(c->t->loop, &c->source,
-		            c->blocked    ? EPOLLOUT
-		            : may_read(c) ? EPOLLIN
-		                          : 0);
+		loop_change(c->t->loop, &c->source, EVENTS | (c->blocked ? EPOLLOUT : 0));
 }
 
 static void client_ready(struct loop_source *s, uint32_t events)
@@ -350,16 +409,12 @@ static void client_ready(struct loop_source *s, uint32_t events)
 	struct client *c = (struct client *)((char *)s - offsetof(struct client, source));
 
 	hold(c);
+	c->readable = true;
+	c->ends |= events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	if (events & EPOLLOUT)
 		flush_client(c);
-	if (may_read(c)) {
-		bool more;
-
-		do {
-			more = receive(c);
-			take_messages(c);
-		} while (more && may_read(c));
-	}
+	if (may_read(c))
+		pump(c);
 	if (!c->closing && (events & (EPOLLHUP | EPOLLERR)) && !(events & EPOLLIN))
 		client_close(c, NULL);
 	update_events(c);
@@ -426,7 +481,7 @@ int t_socket_serve(struct t_socket *t, int sock)
 		c->t = t;
 		c->source.fd = sock;
 		c->source.ready = client_ready;
-		r = loop_add(t->loop, &c->source, EPOLLIN);
+		r = loop_add(t->loop, &c->source, EVENTS);
 	}
 	if (r == 0)
 		r = p9_session_init(&c->session, t->server, &ops, T_SOCKET_MSIZE);
