@@ -22,14 +22,15 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define IN_SIZE      65536
-#define GATHER_SIZE  65536
-#define SMALL_REPLY  4096
-#define SMALL_OUT    320 /* room for most replies within the request itself */
-#define REQUESTS_MAX 512 /* under way for one client; more wait in its socket */
-#define PEEK_SIZE    4096
-#define PUMP_ROUNDS  4
-#define EVENTS       ((uint32_t)EPOLLIN | EPOLLRDHUP | EPOLLET)
+#define IN_SIZE         65536
+#define GATHER_SIZE     65536
+#define SMALL_REPLY     4096
+#define SMALL_OUT       320 /* room for most replies within the request itself */
+#define ACCEPT_AGAIN_NS 1000000000
+#define REQUESTS_MAX    512 /* under way for one client; more wait in its socket */
+#define PEEK_SIZE       4096
+#define PUMP_ROUNDS     4
+#define EVENTS          ((uint32_t)EPOLLIN | EPOLLRDHUP | EPOLLET)
 
 struct request {
 	struct p9_req req;
@@ -64,6 +65,7 @@ struct t_socket {
 	struct loop *loop;
 	struct p9_server *server;
 	struct loop_source listener;
+	struct loop_timer accept_again;
 	struct client *clients, *to_flush;
 	unsigned count;
 	void (*closed)(void *context, unsigned left);
@@ -507,8 +509,20 @@ static void listener_ready(struct loop_source *s, uint32_t events UNUSED)
 	} else if (r == 0) {
 		r = t_socket_serve(t, sock);
 	}
-	if (r < 0 && r != -EAGAIN)
-		log_warning("cannot take a client on: %s", errno_name(r));
+	if (r == 0 || r == -EAGAIN)
+		return;
+	/* It waits there still, most likely for a descriptor of ours: to look again at once would be to do nothing else. */
+	log_warning("cannot take a client on: %s", errno_name(r));
+	loop_change(t->loop, &t->listener, 0);
+	loop_timer_set(t->loop, &t->accept_again, loop_now() + ACCEPT_AGAIN_NS);
+}
+
+static void accept_again_due(struct loop_timer *timer)
+{
+	struct t_socket *t =
+	    (struct t_socket *)((char *)timer - offsetof(struct t_socket, accept_again));
+
+	loop_change(t->loop, &t->listener, EPOLLIN);
 }
 
 int t_socket_listen(struct t_socket *t, int listener)
@@ -532,6 +546,7 @@ int t_socket_new(struct loop *l, struct p9_server *server,
 	t->loop = l;
 	t->server = server;
 	t->listener.fd = -1;
+	t->accept_again.due = accept_again_due;
 	t->closed = closed;
 	t->context = context;
 	loop_idle(l, flush_all, t);
@@ -546,6 +561,7 @@ void t_socket_free(struct t_socket *t)
 	while (t->clients)
 		client_close(t->clients, NULL);
 	fd_close(&t->listener.fd);
+	loop_timer_set(t->loop, &t->accept_again, 0);
 	loop_idle_remove(t->loop, t);
 	free(t);
 }

@@ -13,6 +13,8 @@ static struct p9_rig rig;
 
 static void start(void)
 {
+	/* meson's, and it makes all memory resident that is asked for. */
+	(void)unsetenv("MALLOC_PERTURB_");
 	p9_rig_start(&rig, NULL);
 	rig_write(&rig.rig, "f", "text");
 	cr_assert_eq(mkdir(rig_path(&rig.rig, "d"), 0755), 0);
@@ -154,6 +156,55 @@ Test(fids, rule_an_attribute_fid_reads_and_no_more)
 	P9(c, readlink, .fid = 1, .expect_err = EINVAL);
 	P9(c, fsync, .fid = 1, .expect_err = 0);
 	P9(c, lock, .fid = 1, .expect_err = EBADF);
+}
+
+Test(fids, rule_an_open_directory_gives_its_entries_and_no_more)
+{
+	p9_open(c, 1, "d", 0);
+	cr_assert_gt(P9(c, readdir, .fid = 1, .count = 4096).entries.size, 0);
+	P9(c, read, .fid = 1, .count = 1, .expect_err = EISDIR);
+	P9(c, write, .fid = 1, .data = wt_str_of("x"), .expect_err = EISDIR);
+	P9(c, lock, .fid = 1, .expect_err = EBADF);
+	P9(c, lopen, .fid = 1, .expect_err = EINVAL);
+	P9(c, lcreate, .fid = 1, .name = "x", .flags = 2, .mode = 0644, .expect_err = EINVAL);
+	P9(c, xattrcreate, .fid = 1, .name = "user.a", .attr_size = 1, .expect_err = EINVAL);
+	/* As a place and as a file it is what it was. */
+	P9(c, getattr, .fid = 1);
+	P9(c, setattr, .fid = 1, .valid = 1, .mode = 0700);
+	P9(c, fsync, .fid = 1);
+	P9(c, mkdir, .dfid = 1, .name = "e", .mode = 0755);
+	p9_to(c, 1, 2, "e");
+}
+
+Test(fids, rule_an_attribute_that_is_made_takes_its_value_and_no_more)
+{
+	p9_to(c, 0, 1, "f");
+	P9(c, xattrcreate, .fid = 1, .name = "user.a", .attr_size = 4);
+	p9_put(c, 1, 0, "some");
+	P9(c, read, .fid = 1, .count = 4, .expect_err = EBADF);
+	P9(c, lopen, .fid = 1, .expect_err = EINVAL);
+	P9(c, lcreate, .fid = 1, .name = "x", .flags = 2, .mode = 0644, .expect_err = EINVAL);
+	P9(c, xattrcreate, .fid = 1, .name = "user.b", .attr_size = 1, .expect_err = EINVAL);
+	P9(c, xattrwalk, .fid = 1, .newfid = 2, .expect_err = EINVAL);
+	P9(c, getattr, .fid = 1, .expect_err = EINVAL);
+	P9(c, setattr, .fid = 1, .valid = 1, .mode = 0700, .expect_err = EINVAL);
+	P9(c, readdir, .fid = 1, .count = 4096, .expect_err = P9_ANY_ERROR);
+	P9(c, lock, .fid = 1, .expect_err = EBADF);
+	P9(c, walk, .fid = 1, .newfid = 3, .names = "", .expect_err = P9_ANY_ERROR);
+	P9(c, clunk, .fid = 1);
+	p9_to(c, 0, 1, "f");
+	cr_assert_eq(P9(c, xattrwalk, .fid = 1, .newfid = 2, .name = "user.a").size, 4);
+}
+
+Test(fids, a_thousand_take_helper_and_device_together_to_less_than_12_mib)
+{
+	for (uint32_t fid = 1; fid <= 1000; fid++)
+		p9_to(c, 0, fid, fid % 2 ? "d/g" : "f");
+	for (uint32_t fid = 1; fid <= 1000; fid += 10)
+		P9(c, lopen, .fid = fid, .flags = 2);
+	if (is_sanitized())
+		cr_skip_test("a sanitizer takes more memory than that");
+	cr_assert_lt(rss_kib(rig.device) + rss_kib(rig.rig.helper), 12 * 1024);
 }
 
 /* Dentries of a guest keep fids: they come in hundreds of thousands. */

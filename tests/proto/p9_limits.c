@@ -11,6 +11,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -337,6 +338,71 @@ Test(limits, open_files_beyond_the_devices_descriptors)
 	P9(c, clunk, .fid = 1);
 	P9(c, lopen, .fid = fid);
 	cr_assert(p9_has(c, fid, 0, "text"));
+	p9_client_end(&other);
+	p9_rig_end(&rig);
+}
+
+/* ---- file systems that qids have numbers for ---- */
+
+#define MOUNTS 300 /* 254 have a number of their own in qids, the rest have one for each file */
+
+static void mount_many(struct rig *r)
+{
+	char name[16];
+
+	cr_assert_eq(mkdir(rig_path(r, "m"), 0755), 0);
+	cr_assert_eq(mount("none", rig_path(r, "m"), "tmpfs", 0, "size=1m"), 0);
+	for (int i = 0; i < MOUNTS; i++) {
+		(void)snprintf(name, sizeof(name), "m/%d", i);
+		cr_assert_eq(mkdir(rig_path(r, name), 0755), 0);
+		cr_assert_eq(mount("none", rig_path(r, name), "tmpfs", 0, "size=1m"), 0);
+	}
+}
+
+Test(limits, qids_of_more_file_systems_than_have_numbers)
+{
+	static uint64_t paths[MOUNTS];
+
+	p9_rig_start(&rig, &(struct p9_rig_opt){.prepare = mount_many});
+	cr_assert_eq(umount2(rig_path(&rig.rig, "m"), MNT_DETACH), 0);
+	for (int round = 0; round < 2; round++) {
+		for (uint32_t i = 0; i < MOUNTS; i++) {
+			char name[16];
+			uint64_t path;
+
+			(void)snprintf(name, sizeof(name), "m/%u", i);
+			p9_to(c, 0, 1, name);
+			path = P9(c, getattr, .fid = 1).qid.path;
+			P9(c, clunk, .fid = 1);
+			for (uint32_t k = 0; k < i && round == 0; k++)
+				cr_assert_neq(path, paths[k], "mounts %u and %u", i, k);
+			cr_assert(round == 0 || path == paths[i], "mount %u is another now", i);
+			paths[i] = path;
+		}
+	}
+	p9_rig_end(&rig);
+}
+
+/* The client waits where the device has no descriptor left for it, and is served when there is one; nobody else notices. */
+Test(limits, a_client_beyond_the_devices_descriptors_waits)
+{
+	struct p9_client other;
+	uint32_t fid = 1;
+
+	p9_rig_start(&rig, &(struct p9_rig_opt){.listen = true, .device_files = 100});
+	rig_write(&rig.rig, "f", "text");
+	for (; fid < 200; fid++) {
+		p9_to(c, 0, fid, "f");
+		if (p9_wait(c, P9_SEND(c, LOPEN, lopen, .fid = fid), P9_LOPEN, NULL))
+			break;
+	}
+	p9_rig_connect(&rig, &other, true);
+	(void)P9_SEND(&other, VERSION, version, .msize = 8192, .version = "9P2000.L");
+	cr_assert(p9_quiet(&other, 300));
+	cr_assert(p9_has(c, 1, 0, "text"));
+	cr_assert_lt(strlen(rig_log(&rig.rig)), 4096, "the log is flooded");
+	P9(c, clunk, .fid = 1);
+	cr_assert_not(p9_quiet(&other, 5000), "the client is never served");
 	p9_client_end(&other);
 	p9_rig_end(&rig);
 }
