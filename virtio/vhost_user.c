@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <sys/epoll.h>
 
+#define ACCEPT_AGAIN_NS 1000000000
+
 uint64_t vu_features(const struct vu_device *d)
 {
 	return d->info->features | VIO_FEATURE(VHU_F_LOG_ALL) |
@@ -143,8 +145,22 @@ static void listener_ready(struct loop_source *s, uint32_t events UNUSED)
 
 	if (r == 0)
 		r = vu_serve(d, sock);
-	if (r < 0 && r != -EAGAIN)
-		complain(&d->complaints, "cannot take an emulator on: %s", errno_name(r));
+	if (r == 0 || r == -EAGAIN)
+		return;
+	/* It waits there still, most likely for a descriptor of ours: to look again at once would be to do nothing else. */
+	complain(&d->complaints, "cannot take an emulator on: %s", errno_name(r));
+	loop_change(d->loop, s, 0);
+	loop_timer_set(d->loop, &d->accept_again, loop_now() + ACCEPT_AGAIN_NS);
+}
+
+static void accept_again_due(struct loop_timer *t)
+{
+	struct vu_device *d =
+	    (struct vu_device *)((char *)t - offsetof(struct vu_device, accept_again));
+
+	/* With a front end it is off the loop, and comes back when that leaves. */
+	if (d->state == VU_UNCONNECTED)
+		loop_change(d->loop, &d->listener, EPOLLIN);
 }
 
 int vu_listen(struct vu_device *d, int listener)
@@ -204,6 +220,7 @@ int vu_new(struct loop *l, const struct vio_device_info *info, const struct vio_
 	d->listener.fd = d->sock.fd = d->backend_req = d->out_fd = -1;
 	d->go_on.due = vu_go_on;
 	d->look.due = vu_look;
+	d->accept_again.due = accept_again_due;
 	r = vu_rings_new(d);
 	if (r < 0) {
 		vu_free(d);
@@ -221,6 +238,7 @@ void vu_free(struct vu_device *d)
 		loop_remove(d->loop, &d->sock);
 	if (d->listener.fd >= 0 && d->state == VU_UNCONNECTED)
 		loop_remove(d->loop, &d->listener);
+	loop_timer_set(d->loop, &d->accept_again, 0);
 	fd_close(&d->listener.fd);
 	vu_rings_free(d);
 	forget(d);

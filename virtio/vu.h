@@ -47,9 +47,10 @@ struct vu_device {
 	void (*closed)(void *context);
 	struct loop_source listener;
 	struct complaints complaints;
-	struct loop_timer go_on; /* when rings have stopped */
-	struct loop_timer look;  /* at rings whose driver does not kick */
-	struct vu_ring *rings;   /* info->queues of them */
+	struct loop_timer go_on;        /* when rings have stopped */
+	struct loop_timer look;         /* at rings whose driver does not kick */
+	struct loop_timer accept_again; /* after one that failed */
+	struct vu_ring *rings;          /* info->queues of them */
 
 	/* the connection */
 	enum vu_state state;
