@@ -165,6 +165,67 @@ Test(hostile, a_next_beyond_the_table)
 	must_break("next == the table's length");
 }
 
+/* The device is told of half the ring that lies there, so that what is beyond its end would be good descriptors. */
+static void halve(void)
+{
+	vu_rig_down(&rig);
+	rig.o.ring_size = 256;
+	vu_rig_up(&rig, VU_RIG_SESSION);
+	prepare();
+	(void)vu_ring_stop(ring);
+	ring->size = 128;
+	ring->used_event = &ring->avail->ring[128];
+	ring->avail_event = (uint16_t *)(void *)&ring->used->ring[128];
+	vu_ring_clear(ring);
+	vu_ring_start(ring);
+}
+
+Test(hostile, a_next_beyond_the_ring_where_a_good_one_lies)
+{
+	uint16_t head;
+
+	halve();
+	head = good();
+	ring->desc[200] = *reply_of(head);
+	ring->desc[head].next = 200;
+	put(head);
+	must_break("next == 200 of 128");
+}
+
+Test(hostile, a_head_beyond_the_ring_where_a_good_one_lies)
+{
+	uint16_t head;
+
+	halve();
+	head = good();
+	ring->desc[200] = ring->desc[head];
+	put(200);
+	must_break("head == 200 of 128");
+}
+
+Test(hostile, a_next_into_the_table_of_the_request_before)
+{
+	struct vu_sg sg[6];
+	struct vu_used_elem e;
+	struct vu_desc *table;
+	uint16_t head;
+
+	/* Its sixth entry is the room for a reply; the next table has three, the second of which goes on there. */
+	for (uint32_t i = 0; i < 5; i++)
+		sg[i] = (struct vu_sg){out + i, i < 4 ? 1 : size - 4, 0};
+	sg[5] = (struct vu_sg){in, 4096, VU_DESC_WRITE};
+	head = vu_ring_add_indirect(ring, sg, 6, 0);
+	vu_ring_offer(ring, head);
+	cr_assert(vu_ring_used(ring, VU_PATIENCE_MS, &e));
+	cr_assert_eq(e.len, 160);
+	vu_ring_free(ring, head);
+	table = good_table(&head);
+	table[5] = table[2];
+	table[1].next = 5;
+	put(head);
+	must_break("next == 5 of 3");
+}
+
 Test(hostile, a_head_beyond_the_ring)
 {
 	put(ring->size);

@@ -141,6 +141,25 @@ Test(dirty, s4_data_of_a_read_is_noted)
 	}
 }
 
+Test(dirty, s4_used_elements_on_another_page_than_the_index_are_noted)
+{
+	uint64_t element;
+
+	vu_rig_down(&rig);
+	rig.o.ring_size = 1024;
+	vu_rig_up(&rig, VU_RIG_SESSION);
+	for (int i = 0; i < 700; i++)
+		cr_assert(p9_alive(c));
+	cr_assert_eq(give_log(LOG_SIZE, 0), 0);
+	log_on();
+	memset(bits, 0, LOG_SIZE);
+	element = ring->used_gpa + 4 + 8ull * (ring->used_idx % ring->size);
+	cr_assert_neq(element / PAGE, ring->used_gpa / PAGE);
+	(void)getattr_into(vu_alloc(f, VU_FAR, PAGE, PAGE));
+	cr_assert(dirty(0, element), "the element's page is not noted");
+	cr_assert(dirty(0, ring->used_gpa), "the index's page is not noted");
+}
+
 Test(dirty, s4_nothing_is_noted_before_and_after)
 {
 	cr_assert_eq(give_log(LOG_SIZE, 0), 0);
