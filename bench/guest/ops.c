@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,11 @@ static void rename_file(unsigned int number)
 	must(rename(old, name_of("moved", number)), "rename");
 }
 
+static void change_mode(unsigned int number)
+{
+	must(chmod(name_of("moved", number), number % 2 == 0 ? 0600 : 0640), "chmod");
+}
+
 static void unlink_file(unsigned int number)
 {
 	must(unlink(name_of("moved", number)), "unlink");
@@ -127,6 +133,11 @@ static double time_read(void)
 static double time_rename(void)
 {
 	return time_calls(rename_file);
+}
+
+static double time_chmod(void)
+{
+	return time_calls(change_mode);
 }
 
 static double time_unlink(void)
@@ -185,14 +196,48 @@ static double time_write_large(void)
 static double time_read_large(void)
 {
 	double start = now();
-	double rate;
 	int fd = open("large", O_RDONLY | O_CLOEXEC);
 
 	must(fd, "open");
 	for (unsigned int i = 0; i < megabytes; i++)
 		must(read(fd, block, LARGE) - LARGE, "read");
 	must(close(fd), "close");
-	rate = megabytes / (now() - start);
+	return megabytes / (now() - start);
+}
+
+/* Blocks of 4 KiB, each of them once, in an order that looks random: the count is a power of two. */
+static double time_random(int flags, bool writes)
+{
+	unsigned int count = 1024;
+	unsigned int spread = megabytes * 256 / count;
+	int fd = open("large", flags | O_CLOEXEC);
+	double start;
+
+	must(fd, "open");
+	start = now();
+	for (unsigned int i = 0; i < count; i++) {
+		off_t at = (off_t)SMALL * spread * (i * 613 % count);
+
+		if (writes)
+			must(pwrite(fd, block, SMALL, at) - SMALL, "pwrite");
+		else
+			must(pread(fd, block, SMALL, at) - SMALL, "pread");
+	}
+	start = count / (now() - start);
+	must(close(fd), "close");
+	return start;
+}
+
+/* Operations a second. */
+static double time_random_read(void)
+{
+	return time_random(O_RDONLY, false);
+}
+
+static double time_random_write(void)
+{
+	double rate = time_random(O_WRONLY, true);
+
 	must(unlink("large"), "unlink");
 	return rate;
 }
@@ -210,11 +255,14 @@ static const struct operation operations[] = {
     {"open+read-4k", "us", time_read},
     {"ls-l-per-entry", "us", time_list},
     {"rename", "us", time_rename},
+    {"chmod", "us", time_chmod},
     {"unlink", "us", time_unlink},
     {"mkdir", "us", time_mkdir},
     {"rmdir", "us", time_rmdir},
     {"sequential-write", "MB/s", time_write_large},
     {"sequential-read", "MB/s", time_read_large},
+    {"random-read-4k", "IOPS", time_random_read},
+    {"random-write-4k", "IOPS", time_random_write},
 };
 
 static void run_in(unsigned int round, const struct operation *operation, const char *share)
