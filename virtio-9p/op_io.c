@@ -3,7 +3,8 @@
  * op_io.c: Tread, Twrite and Tfsync: data between an open file and the transport's memory.
  *
  * The data is not copied on the way: the file is read into, and written from, where the transport has it
- * (p9_transport_ops.payload), which for a guest is the guest's memory.
+ * (p9_transport_ops.payload), which for a guest is the guest's memory. But where a file system may never answer, as one of
+ * a network or of another program, a guest's memory is not left to it: there the data is copied.
  */
 #include "virtio-9p/server.h"
 
@@ -47,8 +48,14 @@ void close_file(struct p9_server *s, int fd, bool local)
 
 /* ---- reading and writing a file ---- */
 
+static void copy_value(struct p9_req *r, uint8_t *value, size_t count, bool from_client);
+
 static void io_end(struct p9_req *r, int result)
 {
+	if (r->u.io.copy && !r->u.io.writes && result > 0 && !r->gone)
+		copy_value(r, r->u.io.copy, (size_t)result, false);
+	free(r->u.io.copy);
+	r->u.io.copy = NULL;
 	if (r->u.io.writes)
 		p9_changed(r->session->server);
 	if (result < 0) {
@@ -70,6 +77,8 @@ static void io_part(struct p9_req *r, ssize_t result)
 {
 	if (result == -EINTR && !r->gone) {
 		io_on(r);
+	} else if (r->gone) {
+		io_end(r, -EINTR);
 	} else if (result < 0) {
 		io_end(r, r->u.io.done ? (int)r->u.io.done : (int)result);
 	} else {
@@ -85,7 +94,7 @@ static void io_ring_done(struct ring_op *op, int result)
 {
 	struct p9_req *r = (struct p9_req *)((char *)op - offsetof(struct p9_req, op));
 
-	r->on_ring = false;
+	r->on_ring = r->lends = false;
 	free(r->u.io.pieces);
 	r->u.io.pieces = NULL;
 	io_part(r, result);
@@ -109,6 +118,7 @@ static int io_by_ring(struct p9_req *r, const struct iovec *pieces, unsigned cou
 	e = r->u.io.writes ? ring_writev(ring, &r->op, r->fid->fd, r->u.io.pieces, count, offset)
 	                   : ring_readv(ring, &r->op, r->fid->fd, r->u.io.pieces, count, offset);
 	r->on_ring = e == 0;
+	r->lends = e == 0 && !r->u.io.copy;
 	if (e < 0) {
 		free(r->u.io.pieces);
 		r->u.io.pieces = NULL;
@@ -125,6 +135,41 @@ static ssize_t io_now(const struct p9_req *r, const struct iovec *pieces, unsign
 	                      : preadv2(fd, pieces, (int)count, offset, flags);
 }
 
+/* Where the data lies from there on. Return: how many pieces. */
+static unsigned where(struct p9_req *r, uint32_t done, struct iovec *pieces)
+{
+	uint32_t left = r->u.io.count - done;
+
+	if (!r->u.io.copy)
+		return r->session->transport->payload(r, r->u.io.writes, done, left, pieces,
+		                                      P9_PIECES_MAX);
+	pieces[0] = (struct iovec){.iov_base = r->u.io.copy + done, .iov_len = left};
+	return 1;
+}
+
+/* For a guest's read or write that may never end: memory of ours. Return: 0 or -ENOMEM. */
+static int make_copy(struct p9_req *r)
+{
+	if (!r->session->transport->abandon || r->fid->local)
+		return 0;
+	r->u.io.copy = malloc(r->u.io.count);
+	if (!r->u.io.copy)
+		return -ENOMEM;
+	if (r->u.io.writes)
+		copy_value(r, r->u.io.copy, r->u.io.count, true);
+	return 0;
+}
+
+static void io_start(struct p9_req *r)
+{
+	int e = make_copy(r);
+
+	if (e < 0)
+		io_end(r, e);
+	else
+		io_on(r);
+}
+
 /*
  * The next part: at once if it does not have to wait, else by the ring; without a ring at once after all. A tmpfs never
  * waits, but does not know how to say so. A frozen file system holds up a write whatever its flags.
@@ -133,8 +178,7 @@ static void io_on(struct p9_req *r)
 {
 	struct iovec *pieces = r->session->server->pieces;
 	uint32_t done = r->u.io.done;
-	unsigned count = r->session->transport->payload(
-	    r, r->u.io.writes, done, r->u.io.count - done, pieces, P9_PIECES_MAX);
+	unsigned count = where(r, done, pieces);
 	off_t offset = (off_t)(r->u.io.offset + done);
 	bool waits = r->u.io.writes && !r->fid->memory;
 	ssize_t n = 0;
@@ -207,6 +251,7 @@ void op_read(struct p9_req *r, const struct p9_read_req *q)
 	int e = fid_get(r, q->fid);
 
 	r->u.io.writes = false;
+	r->u.io.copy = NULL;
 	if (e == 0 && r->fid->state == FID_DIR)
 		e = -EISDIR;
 	else if (e == 0 && r->fid->state != FID_FILE && r->fid->state != FID_XATTR_READ)
@@ -230,7 +275,7 @@ void op_read(struct p9_req *r, const struct p9_read_req *q)
 	else if (count == 0)
 		io_end(r, 0);
 	else
-		io_on(r);
+		io_start(r);
 }
 
 void op_write(struct p9_req *r, const struct p9_write_req *q)
@@ -253,13 +298,14 @@ void op_write(struct p9_req *r, const struct p9_write_req *q)
 	}
 	p9_changed(r->session->server);
 	r->u.io.writes = true;
+	r->u.io.copy = NULL;
 	r->u.io.offset = q->offset;
 	r->u.io.count = (uint32_t)q->data.size;
 	r->u.io.done = 0;
 	if (q->data.size == 0)
 		io_end(r, 0);
 	else
-		io_on(r);
+		io_start(r);
 }
 
 static void fsync_done(struct ring_op *op, int result)

@@ -25,6 +25,7 @@
 #define P9_XATTR_HELD_MAX (8u << 20) /* bytes of attribute values that fids hold */
 #define P9_LOCKS_WAIT_MAX 64         /* Tlocks that wait; more are told to come again */
 #define P9_FLUSH_GRACE_NS 100000000  /* what a flushed request may still take to end by itself */
+#define P9_ABANDONED_MAX  128        /* of a session; more wait, and their Tflush with them */
 #define P9_RECENT         64
 #define P9_PIECES_MAX     1024 /* IOV_MAX of Linux */
 #define P9_REPLY_ROOM     8192 /* the most that a reply takes whose size is not the request's to say */
@@ -133,8 +134,11 @@ struct p9_transport_ops {
 	 */
 	unsigned (*payload)(struct p9_req *req, bool from_client, size_t offset, size_t size,
 	                    struct iovec *pieces, unsigned room);
-	/* payload() is memory of the peer's, which it uses again when the request is answered, a flushed one too. */
-	bool lent;
+	/*
+	 * payload() is the peer's memory, and goes back to it with the reply: this gives it back at once when the request is
+	 * let go, and reply() comes later. NULL: it is the transport's own.
+	 */
+	void (*abandon)(struct p9_req *req);
 	/* Takes the request back; its reply are the first size bytes of req->out. 0: it was flushed, send nothing. */
 	void (*reply)(struct p9_req *req, size_t size);
 	/* The peer broke the protocol where no reply can say so: end the session. */
@@ -151,6 +155,7 @@ struct p9_session {
 	uint32_t msize;     /* negotiated; 0 before Tversion */
 	bool ending;
 	uint32_t under_way;
+	uint32_t abandoned; /* of them, and not back yet */
 	struct p9_req *requests;
 	struct fid **buckets;
 	uint32_t bucket_count, fid_count;
@@ -185,6 +190,8 @@ struct p9_req {
 	bool listed; /* in session->requests; its tag is taken */
 	bool gone;   /* its flush was answered: what comes is dropped */
 	bool calling, on_ring, waiting_lock;
+	bool lends; /* the kernel has payload() in its hands */
+	bool abandoned;
 	uint32_t call;
 	uint64_t flush_until_ns;
 	struct p9_req *flushers, *next_flusher, *next_waiter;
@@ -206,6 +213,7 @@ struct p9_req {
 			uint32_t count, done;
 			bool writes;
 			struct iovec *pieces; /* while the ring has them */
+			uint8_t *copy;        /* of the payload, for a file that may never answer */
 		} io;
 		struct {
 			uint64_t offset;

@@ -98,6 +98,7 @@ static void finish(struct p9_req *req, size_t size)
 	fid_put(s, req->fid);
 	req->fid = req->newfid = req->newfid_old = NULL;
 	list_remove(s, req);
+	s->abandoned -= req->abandoned;
 	flushers = req->flushers;
 	req->flushers = NULL;
 	/* The reply goes before the Rflush of whoever asked for its end; after it the request is the transport's. */
@@ -207,6 +208,21 @@ void p9_then_changed(struct p9_req *req, int error, const union rpc_reply *reply
 
 /* ---- letting go ---- */
 
+/* Gives back what the peer has lent, if the kernel does not use it. */
+static bool abandon(struct p9_req *req)
+{
+	struct p9_session *s = req->session;
+
+	if (!s->transport->abandon)
+		return true;
+	if (req->lends || s->abandoned == P9_ABANDONED_MAX)
+		return false;
+	req->abandoned = true;
+	s->abandoned++;
+	s->transport->abandon(req);
+	return true;
+}
+
 /*
  * Answers the flushes of a request that does not end. What waits on the ring keeps its memory until the kernel is done
  * with it; everything else is over at once.
@@ -230,8 +246,8 @@ static void let_go(struct p9_req *req)
 		struct p9_req *flushers = req->flushers;
 
 		ring_cancel(req->session->server->ring, &req->op);
-		if (req->session->transport->lent)
-			return; /* the kernel may use what the client has lent until it ends: so long the flush waits */
+		if (!abandon(req))
+			return; /* until it ends the flush waits */
 		req->flushers = NULL;
 		answer_flushes(flushers);
 	}

@@ -142,10 +142,10 @@ static void give_back(struct request *q, size_t size)
 		vq_discard(t->queue, q->chain);
 		(void)vq_break(t->queue, "there is no room for the reply");
 	} else {
-		(void)chain_write(&c, q->req.out, q->in_place ? P9_READ_HEAD : size);
+		(void)chain_write(&c, q->req.out, q->in_place && size > 0 ? P9_READ_HEAD : size);
 		vq_push(t->queue, q->chain, (uint32_t)size);
 	}
-	free_request(q);
+	q->chain = NULL;
 }
 
 /* The last request of a queue that is to stop has ended. */
@@ -162,16 +162,30 @@ static void stop_if_done(struct t_virtio *t)
 	vq_stopped(queue);
 }
 
-static void reply(struct p9_req *req, size_t size)
+/* Answers it. */
+static void answer(struct request *q, size_t size)
 {
-	struct request *q = (struct request *)req;
 	struct t_virtio *t = q->t;
 
 	/* Let go because the queue stops, and not flushed: the driver may start it anew, and wait for this. */
 	if (size == 0 && t->stopping)
-		size = put_error(q, req->head.tag, -EIO);
+		size = put_error(q, q->req.head.tag, -EIO);
 	give_back(q, size);
 	stop_if_done(t);
+}
+
+static void abandon(struct p9_req *req)
+{
+	answer((struct request *)req, 0);
+}
+
+static void reply(struct p9_req *req, size_t size)
+{
+	struct request *q = (struct request *)req;
+
+	if (q->chain)
+		answer(q, size);
+	free_request(q);
 }
 
 static void broken(struct p9_session *session, const char *why)
@@ -190,7 +204,7 @@ static void ended(struct p9_session *session)
 static const struct p9_transport_ops transport = {.room = room,
                                                   .data_room = data_room,
                                                   .payload = payload,
-                                                  .lent = true,
+                                                  .abandon = abandon,
                                                   .reply = reply,
                                                   .broken = broken,
                                                   .ended = ended};
@@ -238,10 +252,12 @@ static void take(struct t_virtio *t, struct vq_chain *chain)
 		return;
 	}
 	r = copy_message(q, &tag);
-	if (r < 0)
-		give_back(q, put_error(q, tag, r));
-	else
+	if (r == 0) {
 		p9_submit(&t->session, &q->req);
+	} else {
+		give_back(q, put_error(q, tag, r));
+		free_request(q);
+	}
 }
 
 /* Takes what is in the ring, and publishes what was answered. */

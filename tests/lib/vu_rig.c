@@ -118,6 +118,8 @@ void vu_rig_start(struct vu_rig *r, const struct vu_rig_opt *o)
 	if (o)
 		r->o = *o;
 	rig_dirs(&r->rig);
+	if (r->o.prepare)
+		r->o.prepare(&r->rig);
 	if (r->o.helper_sock > 0) {
 		r->fds_before--;
 	} else {

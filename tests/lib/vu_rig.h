@@ -28,9 +28,11 @@ enum vu_rig_until {
 
 struct vu_rig_opt {
 	enum vu_rig_until until;
-	bool inherited;         /* --fd with a connected socket instead of --socket-path */
-	int helper_sock;        /* above 0: the device's socket of a helper the test plays */
-	const char *tag;        /* NULL: VU_RIG_TAG */
+	bool inherited;  /* --fd with a connected socket instead of --socket-path */
+	int helper_sock; /* above 0: the device's socket of a helper the test plays */
+	const char *tag; /* NULL: VU_RIG_TAG */
+	void (*prepare)(
+	    struct rig *r);     /* when the directories are there, before the helper starts */
 	uint16_t ring_size;     /* 0: 128 */
 	uint32_t room;          /* of buffers, see vu_p9_init() */
 	uint64_t without;       /* features to leave out */
