@@ -128,7 +128,7 @@ static void probe(struct model_run *run)
 		give_up("stat");
 	run->is_root = geteuid() == 0;
 	run->directory_links = st.st_nlink == 2;
-	run->attributes = setxattr(".", "user.probe", "", 0, 0) == 0;
+	run->attributes = setxattr(".", "user.probe", "x", 1, 0) == 0;
 	if (run->attributes && removexattr(".", "user.probe") != 0)
 		give_up("removexattr");
 	if (!run->attributes)
