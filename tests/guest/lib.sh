@@ -114,13 +114,13 @@ guest_qemu_command() {
 	done
 }
 
-# Its consoles are descriptors; TMPDIR holds the guest's memory.
+# Its consoles are descriptors; TMPDIR holds the guest's memory, uml_dir what it would leave in the home directory.
 guest_uml_command() {
 	local initramfs=$1 work=$2
 
 	GUEST_COMMAND=(env TMPDIR=/dev/shm "$GUEST_LIB/uml-run" "$work" "$GUEST_KERNEL/kernel"
 		"mem=${GUEST_MEMORY}M" "initrd=$initramfs" con=null con0=null,fd:13 con1=fd:10,fd:11
-		con2=null,fd:12 con3=null,fd:14 ssl=null quiet panic=-1 "GUEST_END=poweroff")
+		con2=null,fd:12 con3=null,fd:14 ssl=null "uml_dir=$work/uml" quiet panic=-1 "GUEST_END=poweroff")
 	# shellcheck disable=SC2206 # words
 	GUEST_COMMAND+=(${GUEST_APPEND:-})
 }
