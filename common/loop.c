@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <sched.h>
 #include <sys/epoll.h>
 #include <time.h>
 
@@ -16,9 +15,9 @@
 /* Looking before sleeping. */
 #define LOOKS_A_POLL 8        /* looks at memory between two that ask the kernel */
 #define SCORE_MAX    8        /* of waits that were short lately */
-#define SCORE_MISS   2        /* what a long one takes of them */
-#define WAKE_NS      200000   /* what a wake-up may add to a wait that looking would have spared */
-#define TAKEN_NS     50000    /* a look that takes so long had its CPU taken by another, */
+#define SCORE_MISS   1        /* what a long one takes of them */
+#define WAKE_NS      300000   /* what a wake-up may add to a wait that looking would have spared */
+#define TAKEN_NS     500000   /* a look that takes so long had its CPU taken by another, */
 #define AWAY_MIN_NS  2000000  /* and then there is none for so long; twice that the next time, */
 #define AWAY_MAX_NS  64000000 /* up to this */
 
@@ -237,8 +236,7 @@ static bool look_for_a_while(struct loop *l, uint64_t from)
 		l->event_count = epoll_wait(l->epoll, l->events, EVENTS_MAX, 0);
 		if (l->event_count != 0)
 			return true;
-		/* Whoever wants this CPU gets it; that somebody did is seen by the time it took. */
-		(void)sched_yield();
+		/* Somebody who wants this CPU for long is seen by the time that it is gone. */
 		now = loop_now();
 		if (now - before > TAKEN_NS) {
 			l->away_until = now + l->away_ns;

@@ -73,7 +73,7 @@ struct loop_poller {
 };
 
 /** loop_poll_for() - Look for so long at most (LOOP_POLL_NS at first); 0: never. */
-#define LOOP_POLL_NS 200000
+#define LOOP_POLL_NS 500000
 void loop_poll_for(struct loop *l, uint64_t ns);
 
 void loop_poll(struct loop *l, struct loop_poller *p);

@@ -50,7 +50,7 @@ static const struct option_row rows[] = {
     [OPT_MAX_FIDS] = {"max-fids", 0, "N", "fids all clients together may have (default 2097152)"},
     [OPT_POLL_US] =
         {"poll-us", 0, "N",
-         "look for requests for N microseconds before sleeping (default 200; 0: never)"},
+         "look for requests for N microseconds before sleeping (default 500; 0: never)"},
     [OPT_LOG_LEVEL] = {"log-level", 0, "LEVEL", "error, warning, info (default) or debug"},
     [OPT_SYSLOG] = {"syslog", 0, NULL, "log to the system log"},
     [OPT_PRINT_CAPABILITIES] = {"print-capabilities", 0, NULL,
