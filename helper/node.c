@@ -352,10 +352,15 @@ static struct wt_time time_of(const struct statx_timestamp *t)
 
 int node_attr(int node, struct wt_attr *ret)
 {
+	return node_attr_at(node, "", ret);
+}
+
+int node_attr_at(int dir, const char *name, struct wt_attr *ret)
+{
+	int flags = (*name ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH) | AT_NO_AUTOMOUNT;
 	struct statx st;
 
-	if (statx(node, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME, &st) <
-	    0)
+	if (statx(dir, name, flags, STATX_BASIC_STATS | STATX_BTIME, &st) < 0)
 		return -errno;
 	*ret = (struct wt_attr){
 	    .dev = makedev(st.stx_dev_major, st.stx_dev_minor),

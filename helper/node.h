@@ -96,6 +96,9 @@ int MUST_CHECK node_path_of(const struct export *x, int fd, int *ret_node);
 /** node_attr() - All attributes, of an O_PATH or an open descriptor. */
 int MUST_CHECK node_attr(int node, struct wt_attr *ret);
 
+/** node_attr_at() - The same of one name in a directory's node, which is not followed. */
+int MUST_CHECK node_attr_at(int dir, const char *name, struct wt_attr *ret);
+
 /** node_utimes() - As utimensat(2), of the object itself. */
 int MUST_CHECK node_utimes(const struct export *x, int node, const struct timespec times[2]);
 

@@ -16,10 +16,7 @@
 
 int rpc_made(int dir, const char *name, struct wt_attr *ret)
 {
-	AUTO_CLOSE int node = -1;
-	int r = node_child(dir, name, &node);
-
-	return r < 0 ? r : node_attr(node, ret);
+	return node_attr_at(dir, name, ret);
 }
 
 /* What making a name starts with: the directory, and who makes it. */
