@@ -14,11 +14,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-int rpc_made(int dir, const char *name, struct wt_attr *ret)
-{
-	return node_attr_at(dir, name, ret);
-}
-
 /* What making a name starts with: the directory, and who makes it. */
 static int begin(uint64_t nid, uint32_t uid, uint32_t gid, struct node_use *dir,
                  struct cred_scope *scope)
@@ -40,7 +35,7 @@ int rpc_answer_mkdir(struct rpc_call *c UNUSED, const struct rpc_mkdir_req *q,
 		return r;
 	if (mkdirat(dir.fd, name.text, q->mode & 07777) < 0)
 		return -errno;
-	return rpc_made(dir.fd, name.text, &a->attr);
+	return node_attr_at(dir.fd, name.text, &a->attr);
 }
 
 int rpc_answer_symlink(struct rpc_call *c, const struct rpc_symlink_req *q,
@@ -57,7 +52,7 @@ int rpc_answer_symlink(struct rpc_call *c, const struct rpc_symlink_req *q,
 		return -ENAMETOOLONG;
 	if (symlinkat(c->target, dir.fd, name.text) < 0)
 		return -errno;
-	return rpc_made(dir.fd, name.text, &a->attr);
+	return node_attr_at(dir.fd, name.text, &a->attr);
 }
 
 int rpc_answer_mknod(struct rpc_call *c UNUSED, const struct rpc_mknod_req *q,
@@ -72,7 +67,7 @@ int rpc_answer_mknod(struct rpc_call *c UNUSED, const struct rpc_mknod_req *q,
 		return r;
 	if (mknodat(dir.fd, name.text, q->mode & (S_IFMT | 07777), makedev(q->major, q->minor)) < 0)
 		return -errno;
-	return rpc_made(dir.fd, name.text, &a->attr);
+	return node_attr_at(dir.fd, name.text, &a->attr);
 }
 
 int rpc_answer_link(struct rpc_call *c, const struct rpc_link_req *q, struct rpc_link_rep *a UNUSED)
@@ -106,7 +101,7 @@ int rpc_answer_rename(struct rpc_call *c UNUSED, const struct rpc_rename_req *q,
 static int check_identity(int dir, const char *name, uint64_t dev, uint64_t ino)
 {
 	struct wt_attr attr;
-	int r = rpc_made(dir, name, &attr);
+	int r = node_attr_at(dir, name, &attr);
 
 	if (r == 0 && (attr.dev != dev || attr.ino != ino))
 		r = -ESTALE;

@@ -31,9 +31,6 @@ struct fname {
 /** fname_of() - The decoder has held the name against its limits, so it fits. */
 struct fname fname_of(const struct wt_str *name);
 
-/** rpc_made() - Find out the attributes of what was just made. */
-int MUST_CHECK rpc_made(int dir, const char *name, struct wt_attr *ret);
-
 #define F(type, member)
 #define MSG(number, NAME, name, policy, req, rep)                                              \
 	int MUST_CHECK rpc_answer_##name(struct rpc_call *c, const struct rpc_##name##_req *q, \

@@ -53,7 +53,7 @@ void pxc_receive(struct pxc *p);
  * pxc_call() - Start a call
  *
  * The request is encoded before this returns. done may be called before it returns, if the helper
- * is gone. Return: 0 with *ret_call the call's number (if ret_call is not NULL); -EMSGSIZE for a
+ * is gone; it may be NULL for a call whose end nobody needs to know. Return: 0 with *ret_call the call's number (if ret_call is not NULL); -EMSGSIZE for a
  * request that cannot be encoded, and -ENOMEM: done is not called then.
  */
 int pxc_call(struct pxc *p, enum rpc_type type, const void *request, pxc_done *done, void *context,

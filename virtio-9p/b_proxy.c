@@ -78,20 +78,15 @@ static void release_due(struct loop_timer *t)
 	look(p);
 }
 
-/* A helper that cannot go there works where it is. */
-static void placed(void *context UNUSED, int error UNUSED, const union rpc_reply *reply UNUSED,
-                   int fd UNUSED)
-{
-}
-
 static int call(struct backend *b, enum rpc_type type, const void *request, pxc_done *done,
                 void *context, uint32_t *ret_call)
 {
 	struct b_proxy *p = (struct b_proxy *)b;
 	struct rpc_place_req place;
 
+	/* A helper that cannot go there works where it is. */
 	if (place_call(&p->place, pxc_under_way(p->pxc), &place.cpu) &&
-	    pxc_call(p->pxc, RPC_PLACE, &place, placed, NULL, NULL) < 0)
+	    pxc_call(p->pxc, RPC_PLACE, &place, NULL, NULL, NULL) < 0)
 		place_leave(&p->place);
 	return pxc_call(p->pxc, type, request, done, context, ret_call);
 }

@@ -332,13 +332,17 @@ void p9_session_let_go(struct p9_session *s)
 	drop_requests(s, NULL);
 }
 
-void p9_session_reset(struct p9_session *s)
+/* As new, but for one request. */
+static void start_anew(struct p9_session *s, const struct p9_req *but)
 {
-	s->under_way++; /* so that nothing ends it from within */
-	drop_requests(s, NULL);
+	drop_requests(s, but);
 	fid_drop_all(s);
 	s->msize = 0;
-	s->under_way--;
+}
+
+void p9_session_reset(struct p9_session *s)
+{
+	start_anew(s, NULL);
 }
 
 static bool starts_with(const struct wt_str *s, const char *text)
@@ -351,9 +355,7 @@ void op_version(struct p9_req *r, const struct p9_version_req *q)
 	struct p9_session *s = r->session;
 	struct p9_version_rep a = {.msize = q->msize < s->msize_max ? q->msize : s->msize_max};
 
-	drop_requests(s, r);
-	fid_drop_all(s);
-	s->msize = 0;
+	start_anew(s, r);
 	if (!starts_with(&q->version, "9P2000.L")) {
 		a.version = wt_str_of("unknown");
 	} else if (q->msize < P9_MSIZE_MIN) {

@@ -188,6 +188,7 @@ static void reply(struct p9_req *req, size_t size)
 static void take_peeked(struct client *c)
 {
 	struct t_socket *t = c->t;
+
 	while (c->peeked > 0 && !c->closing) {
 		ssize_t n = usock_recv(c->source.fd, t->gather, c->peeked, NULL);
 

@@ -181,16 +181,6 @@ unsigned vq_in_flight(const struct vq *q)
 	return q->in_flight;
 }
 
-void vq_set_user(struct vq *q, void *user)
-{
-	q->user = user;
-}
-
-void *vq_user(const struct vq *q)
-{
-	return q->user;
-}
-
 /* An eventfd adds the number, a pipe or socket (User-Mode Linux) carries its bytes. What cannot be
  * written is not needed: something is there to be read already, or nobody reads. */
 static void tell(int fd)

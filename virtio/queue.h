@@ -33,7 +33,6 @@ struct vq_chain {
 	struct iovec *in;  /* the device may write these */
 	unsigned out_count, in_count;
 	size_t out_size, in_size; /* bytes in all; below 2^32 together */
-	void *user; /* the device's, as it left it the last time this chain was used */
 	/* the queue's */
 	struct guest_map *map;
 	struct iovec *pieces;
@@ -83,8 +82,6 @@ int vq_break(struct vq *q, const char *why);
 unsigned vq_index(const struct vq *q);
 unsigned vq_size(const struct vq *q); /* of the ring, while it runs */
 unsigned vq_in_flight(const struct vq *q);
-void vq_set_user(struct vq *q, void *user);
-void *vq_user(const struct vq *q);
 
 /* ---- for transports ---- */
 

@@ -60,7 +60,6 @@ struct vq {
 	struct shared_piece *log;
 	bool log_ring;
 	uint64_t log_gpa;
-	void *user;
 	void (*on_stopped)(struct vq *q, void *context);
 	void *on_stopped_context;
 	union {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * floor.h: the two halves of the floor stub: a 9P2000.L server that keeps its files in memory
+ * floor.h: the two halves of the floor: a 9P2000.L server that keeps its files in memory
  * (floor_fs.c), and the vhost-user device that brings it requests (floor.c).
  */
 #ifndef BENCH_GUEST_FLOOR_H

@@ -52,10 +52,10 @@ for how in $MOUNTS; do
 	section "cache=$cache,msize=${rest%%:*}"
 	one "the share is mounted" mount_share share /mnt "cache=$cache,msize=${rest%%:*}"
 	number=$((number + 1))
-	mkdir "/mnt/work/$number"
+	mkdir "/mnt/load/$number"
 	for load in $(echo "${rest#*:}" | tr , ' '); do
 		section "cache=$cache,msize=${rest%%:*}"
-		one_load "$load" "$cache" "/mnt/work/$number"
+		one_load "$load" "$cache" "/mnt/load/$number"
 	done
 	section "cache=$cache,msize=${rest%%:*}"
 	one "the share is unmounted" umount /mnt
@@ -63,7 +63,7 @@ done
 
 section "end"
 one "the share is mounted" mount_share share /mnt cache=none
-one "the tree is listed" sh -c "listing /mnt/work >/mnt/listing"
+one "the tree is listed" sh -c "listing /mnt/load >/mnt/listing"
 one "the share is unmounted" umount /mnt
 one "the tools are unmounted" umount /tools
 dmesg | grep -E 'WARNING|BUG|Oops|Call Trace|blocked for more|9p.*(rror|fail|ogus|too )' >/tmp/complaints
