@@ -25,6 +25,9 @@ static inline int MUST_CHECK fd_steal(int *fd)
 	return taken;
 }
 
+/** fd_nonblock() - Let nobody who has this open file wait for it any more (O_NONBLOCK). Return: 0 or -errno. */
+int MUST_CHECK fd_nonblock(int fd);
+
 static inline void free_pointer(void *pointer)
 {
 	free(*(void **)pointer);

@@ -13,7 +13,6 @@
 #include "common/usock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,11 +52,9 @@ struct pxc {
 int pxc_new(int sock, struct pxc **ret)
 {
 	struct pxc *p = calloc(1, sizeof(*p));
-	int flags = fcntl(sock, F_GETFL);
+	int r = p ? fd_nonblock(sock) : -ENOMEM;
 
-	if (!p || flags < 0 || fcntl(sock, F_SETFL, flags | O_NONBLOCK) < 0) {
-		int r = p ? -errno : -ENOMEM;
-
+	if (r < 0) {
 		free(p);
 		fd_close(&sock);
 		return r;

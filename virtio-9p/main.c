@@ -12,7 +12,6 @@
 #include "virtio/memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -210,8 +209,9 @@ static int start(struct device *d, const struct config *c, int listener)
 	d->handover.fd = c->handover_fd;
 	d->handover.ready = handover_ready;
 	if (r == 0 && c->handover_fd >= 0) {
-		(void)fcntl(c->handover_fd, F_SETFL, O_NONBLOCK);
-		r = loop_add(d->loop, &d->handover, EPOLLIN);
+		r = fd_nonblock(c->handover_fd);
+		if (r == 0)
+			r = loop_add(d->loop, &d->handover, EPOLLIN);
 	}
 	if (r == 0)
 		r = p9_server_init(&d->server, d->loop, d->ring, d->helper, helper_ready, d);

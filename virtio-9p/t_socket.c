@@ -12,25 +12,24 @@
  */
 #include "virtio-9p/t_socket.h"
 
+#include "common/acceptor.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/usock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-#define IN_SIZE         65536
-#define GATHER_SIZE     65536
-#define SMALL_REPLY     4096
-#define SMALL_OUT       320 /* room for most replies within the request itself */
-#define ACCEPT_AGAIN_NS 1000000000
-#define REQUESTS_MAX    512 /* under way for one client; more wait in its socket */
-#define PEEK_SIZE       4096
-#define PUMP_ROUNDS     4
-#define EVENTS          ((uint32_t)EPOLLIN | EPOLLRDHUP | EPOLLET)
+#define IN_SIZE      65536
+#define GATHER_SIZE  65536
+#define SMALL_REPLY  4096
+#define SMALL_OUT    320 /* room for most replies within the request itself */
+#define REQUESTS_MAX 512 /* under way for one client; more wait in its socket */
+#define PEEK_SIZE    4096
+#define PUMP_ROUNDS  4
+#define EVENTS       ((uint32_t)EPOLLIN | EPOLLRDHUP | EPOLLET)
 
 struct request {
 	struct p9_req req;
@@ -64,8 +63,7 @@ struct client {
 struct t_socket {
 	struct loop *loop;
 	struct p9_server *server;
-	struct loop_source listener;
-	struct loop_timer accept_again;
+	struct acceptor acceptor;
 	struct client *clients, *to_flush;
 	unsigned count;
 	void (*closed)(void *context, unsigned left);
@@ -478,9 +476,9 @@ static const struct p9_transport_ops ops = {.room = room,
 int t_socket_serve(struct t_socket *t, int sock)
 {
 	struct client *c = calloc(1, sizeof(*c));
-	int r = -ENOMEM, flags = fcntl(sock, F_GETFL);
+	int r = c ? fd_nonblock(sock) : -ENOMEM;
 
-	if (c && flags >= 0 && fcntl(sock, F_SETFL, flags | O_NONBLOCK) == 0) {
+	if (r == 0) {
 		c->t = t;
 		c->source.fd = sock;
 		c->source.ready = client_ready;
@@ -499,42 +497,25 @@ int t_socket_serve(struct t_socket *t, int sock)
 	return 0;
 }
 
-static void listener_ready(struct loop_source *s, uint32_t events UNUSED)
+static int client_came(struct acceptor *a, int sock)
 {
-	struct t_socket *t = (struct t_socket *)((char *)s - offsetof(struct t_socket, listener));
-	int sock = -1, r = usock_accept(s->fd, &sock);
+	struct t_socket *t = (struct t_socket *)((char *)a - offsetof(struct t_socket, acceptor));
 
-	if (r == 0 && t->count >= T_SOCKET_CLIENTS) {
-		log_warning("a client is turned away: there are %u", t->count);
-		fd_close(&sock);
-	} else if (r == 0) {
-		r = t_socket_serve(t, sock);
-	}
-	if (r == 0 || r == -EAGAIN)
-		return;
-	/* It waits there still, most likely for a descriptor of ours: to look again at once would be to do nothing else. */
-	log_warning("cannot take a client on: %s", errno_name(r));
-	loop_change(t->loop, &t->listener, 0);
-	loop_timer_set(t->loop, &t->accept_again, loop_now() + ACCEPT_AGAIN_NS);
+	if (t->count < T_SOCKET_CLIENTS)
+		return t_socket_serve(t, sock);
+	log_warning("a client is turned away: there are %u", t->count);
+	fd_close(&sock);
+	return 0;
 }
 
-static void accept_again_due(struct loop_timer *timer)
+static void client_failed(struct acceptor *a UNUSED, int error)
 {
-	struct t_socket *t =
-	    (struct t_socket *)((char *)timer - offsetof(struct t_socket, accept_again));
-
-	loop_change(t->loop, &t->listener, EPOLLIN);
+	log_warning("cannot take a client on: %s", errno_name(error));
 }
 
 int t_socket_listen(struct t_socket *t, int listener)
 {
-	int flags = fcntl(listener, F_GETFL);
-
-	t->listener.fd = listener;
-	t->listener.ready = listener_ready;
-	if (flags < 0 || fcntl(listener, F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
-	return loop_add(t->loop, &t->listener, EPOLLIN);
+	return acceptor_start(&t->acceptor, t->loop, listener);
 }
 
 int t_socket_new(struct loop *l, struct p9_server *server,
@@ -546,8 +527,8 @@ int t_socket_new(struct loop *l, struct p9_server *server,
 		return -ENOMEM;
 	t->loop = l;
 	t->server = server;
-	t->listener.fd = -1;
-	t->accept_again.due = accept_again_due;
+	t->acceptor =
+	    (struct acceptor){.take = client_came, .failed = client_failed, .source.fd = -1};
 	t->closed = closed;
 	t->context = context;
 	loop_idle(l, flush_all, t);
@@ -561,8 +542,7 @@ void t_socket_free(struct t_socket *t)
 		return;
 	while (t->clients)
 		client_close(t->clients, NULL);
-	fd_close(&t->listener.fd);
-	loop_timer_set(t->loop, &t->accept_again, 0);
+	acceptor_end(&t->acceptor);
 	loop_idle_remove(t->loop, t);
 	free(t);
 }

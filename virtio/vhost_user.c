@@ -7,11 +7,8 @@
 #include "virtio/vu.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <sys/epoll.h>
-
-#define ACCEPT_AGAIN_NS 1000000000
 
 uint64_t vu_features(const struct vu_device *d)
 {
@@ -94,15 +91,14 @@ static void forget(struct vu_device *d)
 
 void vu_finish_close(struct vu_device *d)
 {
+	int r;
+
 	vu_rings_forget(d);
 	forget(d);
 	d->ops->reset(d->context);
-	if (d->listener.fd >= 0) {
-		int r = loop_add(d->loop, &d->listener, EPOLLIN);
-
-		if (r < 0)
-			log_error("cannot wait for another emulator: %s", errno_name(r));
-	}
+	r = acceptor_resume(&d->acceptor);
+	if (r < 0)
+		log_error("cannot wait for another emulator: %s", errno_name(r));
 	if (d->closed)
 		d->closed(d->context);
 }
@@ -112,13 +108,13 @@ void vu_finish_close(struct vu_device *d)
 int vu_serve(struct vu_device *d, int sock)
 {
 	AUTO_CLOSE int fd = sock;
-	int flags = fcntl(fd, F_GETFL), r;
+	int r;
 
 	if (d->state != VU_UNCONNECTED)
 		return -EBUSY;
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
-	r = guest_map_new(&d->map);
+	r = fd_nonblock(fd);
+	if (r == 0)
+		r = guest_map_new(&d->map);
 	if (r < 0)
 		return r;
 	d->sock.fd = fd_steal(&fd);
@@ -132,49 +128,31 @@ int vu_serve(struct vu_device *d, int sock)
 	}
 	d->state = VU_READING;
 	d->damage = guest_memory_damage();
-	if (d->listener.fd >= 0)
-		loop_remove(d->loop, &d->listener);
+	acceptor_pause(&d->acceptor);
 	return 0;
 }
 
-static void listener_ready(struct loop_source *s, uint32_t events UNUSED)
+static struct vu_device *of_acceptor(struct acceptor *a)
 {
-	struct vu_device *d =
-	    (struct vu_device *)((char *)s - offsetof(struct vu_device, listener));
-	int sock = -1, r = usock_accept(s->fd, &sock);
-
-	if (r == 0)
-		r = vu_serve(d, sock);
-	if (r == 0 || r == -EAGAIN)
-		return;
-	/* It waits there still, most likely for a descriptor of ours: to look again at once would be to do nothing else. */
-	complain(&d->complaints, "cannot take an emulator on: %s", errno_name(r));
-	loop_change(d->loop, s, 0);
-	loop_timer_set(d->loop, &d->accept_again, loop_now() + ACCEPT_AGAIN_NS);
+	return (struct vu_device *)((char *)a - offsetof(struct vu_device, acceptor));
 }
 
-static void accept_again_due(struct loop_timer *t)
+static int front_end_came(struct acceptor *a, int sock)
 {
-	struct vu_device *d =
-	    (struct vu_device *)((char *)t - offsetof(struct vu_device, accept_again));
+	return vu_serve(of_acceptor(a), sock);
+}
 
-	/* With a front end it is off the loop, and comes back when that leaves. */
-	if (d->state == VU_UNCONNECTED)
-		loop_change(d->loop, &d->listener, EPOLLIN);
+static void front_end_failed(struct acceptor *a, int error)
+{
+	complain(&of_acceptor(a)->complaints, "cannot take an emulator on: %s", errno_name(error));
 }
 
 int vu_listen(struct vu_device *d, int listener)
 {
-	AUTO_CLOSE int fd = listener;
-	int flags = fcntl(fd, F_GETFL), r;
+	int r = acceptor_start(&d->acceptor, d->loop, listener);
 
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
-	d->listener.fd = fd_steal(&fd);
-	d->listener.ready = listener_ready;
-	r = d->state == VU_UNCONNECTED ? loop_add(d->loop, &d->listener, EPOLLIN) : 0;
-	if (r < 0)
-		fd_close(&d->listener.fd);
+	if (r == 0 && d->state != VU_UNCONNECTED)
+		acceptor_pause(&d->acceptor);
 	return r;
 }
 
@@ -217,10 +195,11 @@ int vu_new(struct loop *l, const struct vio_device_info *info, const struct vio_
 	d->ops = ops;
 	d->context = context;
 	d->closed = closed;
-	d->listener.fd = d->sock.fd = d->backend_req = d->out_fd = -1;
+	d->acceptor =
+	    (struct acceptor){.take = front_end_came, .failed = front_end_failed, .source.fd = -1};
+	d->sock.fd = d->backend_req = d->out_fd = -1;
 	d->go_on.due = vu_go_on;
 	d->look.due = vu_look;
-	d->accept_again.due = accept_again_due;
 	r = vu_rings_new(d);
 	if (r < 0) {
 		vu_free(d);
@@ -236,10 +215,7 @@ void vu_free(struct vu_device *d)
 		return;
 	if (d->state == VU_READING || d->state == VU_SENDING)
 		loop_remove(d->loop, &d->sock);
-	if (d->listener.fd >= 0 && d->state == VU_UNCONNECTED)
-		loop_remove(d->loop, &d->listener);
-	loop_timer_set(d->loop, &d->accept_again, 0);
-	fd_close(&d->listener.fd);
+	acceptor_end(&d->acceptor);
 	vu_rings_free(d);
 	forget(d);
 	free(d);

@@ -10,6 +10,7 @@
 #ifndef VIRTFS_VIRTIO_VU_H
 #define VIRTFS_VIRTIO_VU_H
 
+#include "common/acceptor.h"
 #include "common/fdbag.h"
 #include "virtio/complain.h"
 #include "virtio/vhost_user.h"
@@ -45,12 +46,11 @@ struct vu_device {
 	const struct vio_device_ops *ops;
 	void *context;
 	void (*closed)(void *context);
-	struct loop_source listener;
+	struct acceptor acceptor;
 	struct complaints complaints;
-	struct loop_timer go_on;        /* when rings have stopped */
-	struct loop_timer look;         /* at rings whose driver does not kick */
-	struct loop_timer accept_again; /* after one that failed */
-	struct vu_ring *rings;          /* info->queues of them */
+	struct loop_timer go_on; /* when rings have stopped */
+	struct loop_timer look;  /* at rings whose driver does not kick */
+	struct vu_ring *rings;   /* info->queues of them */
 
 	/* the connection */
 	enum vu_state state;

@@ -5,7 +5,6 @@
 #include "virtio/vu.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -246,17 +245,13 @@ static bool is_event(int fd)
 static int take_fd(struct vu_device *d, uint64_t value, int *ret)
 {
 	AUTO_CLOSE int fd = value & VHU_VRING_NO_FD ? -1 : fdbag_take(&d->fds, 0);
-	int flags;
+	int r = 0;
 
-	if (fd >= 0) {
-		if (!is_event(fd))
-			return -EINVAL;
-		flags = fcntl(fd, F_GETFL);
-		if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-			return -errno;
-	}
-	*ret = fd_steal(&fd);
-	return 0;
+	if (fd >= 0)
+		r = is_event(fd) ? fd_nonblock(fd) : -EINVAL;
+	if (r == 0)
+		*ret = fd_steal(&fd);
+	return r;
 }
 
 int vu_on_set_vring_kick(struct vu_device *d, const struct vhu_set_vring_kick_req *q,
