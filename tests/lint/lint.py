@@ -158,6 +158,38 @@ def check_policies():
     report('each allowed system call names a function that exists', problems)
 
 
+ROW = ['process', 'asset', 'promise', 'wall', 'test']
+
+
+def has_test(where):
+    """Whether FILE:TEST (a star stands for any ending) or FILE is there, under tests/."""
+    name, _, test = where.partition(':')
+    path = 'tests/' + name
+    if not os.path.isfile(os.path.join(ROOT, path)):
+        return False
+    return not test or re.search(rf'\bTest\(\s*\w+,\s*{test.replace("*", "[a-z0-9_]*")}\b', text(path)) is not None
+
+
+def check_threats():
+    """Every promise of the threat model has a wall and a test, and the test is there."""
+    path, problems, rows, wanted = 'docs/threat-model.md', [], 0, False
+    for number, line in enumerate(text(path).split('\n'), 1):
+        cells = [c.strip() for c in line.strip('|').split('|')] if line.startswith('|') else []
+        if not cells:
+            wanted = False
+        elif cells == ROW:
+            wanted = True
+        elif wanted and not re.fullmatch(r'[|-]+', line):
+            rows += 1
+            if len(cells) != len(ROW) or not all(cells):
+                problems.append(f'{path}:{number}: a row is {", ".join(ROW)}')
+                continue
+            problems += [f'{path}:{number}: there is no test {t}' for t in cells[-1].split() if not has_test(t)]
+    if rows == 0:
+        problems.append(f'{path}: no table of {", ".join(ROW)}')
+    report('each promise of the threat model has a test', problems)
+
+
 def check_manual():
     """Every option that --help shows is an =item of the manual page, and the other way round."""
     problems = []
@@ -208,6 +240,7 @@ def main():
     check_sizes(sources)
     check_headers(sources)
     check_policies()
+    check_threats()
     check_manual()
     check_links(files)
     check_tool('the table of docs/protocol-rpc.md is that of wire/rpc.def', ['python3', 'docs/rpc_table.py'], [])
