@@ -37,6 +37,7 @@ OWNERS = [
     (r'proc/self/fd', ['helper/lockdown.c'], None),
     (r'\b(l|f)?(get|set|list|remove)xattr\(', ['helper/node.c'], None),
     (r'#include "seccomp/load.h"', ['helper/lockdown.c', 'seccomp/load.c', 'virtio-9p/lockdown.c'], None),
+    (r'\bSYS_landlock_|linux/landlock\.h', ['common/landlock.c'], None),
     (r'liburing\.h', ['common/ring.c'], None),
     (r'\bmmap\(', ['virtio/memory.c'], 'virtio'),
     (r'->host\b', ['virtio/memory.c'], 'virtio'),
