@@ -23,7 +23,8 @@ LAYERS = {
     'launcher': ['common', 'wire'],
     'proxy-client': ['common', 'wire'],
     'virtio': ['common', 'wire'],
-    'virtio-9p': ['common', 'wire', 'proxy-client', 'virtio', 'seccomp'],
+    'virtio-blk': ['common', 'wire', 'virtio'],
+    'virtio-9p': ['common', 'wire', 'proxy-client', 'virtio', 'virtio-blk', 'seccomp'],
 }
 LGPL = ['common', 'wire', 'proxy-client']
 
