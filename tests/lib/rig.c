@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "common/usock.h"
+#include "tests/lib/proc.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -170,27 +171,7 @@ const char *rig_read(const struct rig *r, const char *name)
 
 const char *rig_proc(const struct rig *r, const char *key)
 {
-	static char line[256];
-	char path[64];
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)r->helper);
-	f = fopen(path, "re");
-	cr_assert_not_null(f);
-	while (fgets(line, sizeof(line), f)) {
-		size_t size = strlen(key);
-
-		if (strncmp(line, key, size) == 0 && line[size] == ':') {
-			char *value = line + size + 1;
-
-			value += strspn(value, " \t");
-			value[strcspn(value, "\n")] = '\0';
-			(void)fclose(f);
-			return value;
-		}
-	}
-	(void)fclose(f);
-	return "";
+	return proc_status(r->helper, key);
 }
 
 bool is_sanitized(void)

@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "common/usock.h"
+#include "tests/lib/proc.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -35,20 +36,10 @@ int vu_fd_count(pid_t pid)
 
 long vu_rig_device_proc(const struct vu_rig *r, const char *key)
 {
-	char path[64], line[256];
-	long value = -1;
-	FILE *f;
+	const char *value = proc_status(r->device, key);
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)r->device);
-	f = fopen(path, "re");
-	cr_assert_not_null(f);
-	while (fgets(line, sizeof(line), f)) {
-		if (strncmp(line, key, strlen(key)) == 0 && line[strlen(key)] == ':')
-			value = strtol(line + strlen(key) + 1, NULL, 10);
-	}
-	(void)fclose(f);
-	cr_assert_geq(value, 0, "/proc/PID/status has no line %s", key);
-	return value;
+	cr_assert_str_neq(value, "", "/proc/PID/status has no line %s", key);
+	return strtol(value, NULL, 10);
 }
 
 /* ---- the programs ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* walls.c: what a serving helper still has, as the kernel tells it. */
 #include "tests/lib/legacy_peer.h"
+#include "tests/lib/proc.h"
 #include "tests/lib/rig.h"
 
 #include "common/cleanup.h"
@@ -41,14 +42,6 @@ static void end(void)
 
 TestSuite(walls, .init = start, .fini = end, .timeout = 30);
 
-static const char *proc_path(const char *name)
-{
-	static char path[400];
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)rig.helper, name);
-	return path;
-}
-
 static bool in_namespaces(void)
 {
 	return !strstr(rig_log(&rig), "only chroot holds the export");
@@ -71,29 +64,11 @@ Test(walls, a_filter_is_on)
 	cr_assert_str_eq(rig_proc(&rig, "Seccomp_filters"), "1");
 }
 
-static uint64_t limit_of(const char *name)
-{
-	char line[256];
-	uint64_t n = UINT64_MAX;
-	FILE *f = fopen(proc_path("limits"), "re");
-
-	cr_assert_not_null(f);
-	while (fgets(line, sizeof(line), f)) {
-		unsigned long long soft, hard;
-
-		if (strncmp(line, name, strlen(name)) == 0 &&
-		    sscanf(line + strlen(name), "%llu %llu", &soft, &hard) == 2)
-			n = hard;
-	}
-	(void)fclose(f);
-	return n;
-}
-
 Test(walls, limits)
 {
-	cr_assert_eq(limit_of("Max core file size"), 0);
-	cr_assert_leq(limit_of("Max open files"), 4096);
-	cr_assert_eq(limit_of("Max locked memory"), 0);
+	cr_assert_eq(proc_limit(rig.helper, "Max core file size"), 0);
+	cr_assert_leq(proc_limit(rig.helper, "Max open files"), 4096);
+	cr_assert_eq(proc_limit(rig.helper, "Max locked memory"), 0);
 }
 
 Test(walls, nothing_is_mounted_but_the_export)
@@ -104,7 +79,7 @@ Test(walls, nothing_is_mounted_but_the_export)
 
 	if (!in_namespaces())
 		cr_skip_test("no mount namespaces here");
-	f = fopen(proc_path("mountinfo"), "re");
+	f = fopen(proc_path(rig.helper, "mountinfo"), "re");
 	cr_assert_not_null(f);
 	while (fgets(line, sizeof(line), f)) {
 		cr_assert_not_null(strstr(line, " / "), "%s", line);
@@ -115,30 +90,19 @@ Test(walls, nothing_is_mounted_but_the_export)
 	cr_assert_eq(mounts, 1);
 }
 
-static void must_differ(const char *name)
-{
-	char ours[128] = "", its[128] = "", path[64];
-
-	(void)snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
-	cr_assert_gt(readlink(path, ours, sizeof(ours) - 1), 0);
-	(void)snprintf(path, sizeof(path), "ns/%s", name);
-	cr_assert_gt(readlink(proc_path(path), its, sizeof(its) - 1), 0);
-	cr_assert_str_neq(ours, its, "the %s namespace is the host's", name);
-}
-
 Test(walls, namespaces_of_its_own)
 {
 	if (!in_namespaces())
 		cr_skip_test("namespaces cannot be made here");
-	must_differ("mnt");
-	must_differ("net");
-	must_differ("ipc");
-	must_differ("uts");
+	cr_assert_not(proc_shares(rig.helper, "mnt"));
+	cr_assert_not(proc_shares(rig.helper, "net"));
+	cr_assert_not(proc_shares(rig.helper, "ipc"));
+	cr_assert_not(proc_shares(rig.helper, "uts"));
 }
 
 Test(walls, every_descriptor_is_accounted_for)
 {
-	DIR *d = opendir(proc_path("fd"));
+	DIR *d = opendir(proc_path(rig.helper, "fd"));
 	struct dirent *e;
 	int nulls = 0, sockets = 0, roots = 0, logs = 0;
 
@@ -150,7 +114,7 @@ Test(walls, every_descriptor_is_accounted_for)
 		if (e->d_name[0] == '.')
 			continue;
 		(void)snprintf(path, sizeof(path), "fd/%s", e->d_name);
-		n = readlink(proc_path(path), link, sizeof(link) - 1);
+		n = readlink(proc_path(rig.helper, path), link, sizeof(link) - 1);
 		cr_assert_gt(n, 0);
 		link[n] = '\0';
 		if (strcmp(link, "/dev/null") == 0)

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/lib/proc.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *proc_path(pid_t pid, const char *name)
+{
+	static char path[400];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	return path;
+}
+
+/* The line of a file that starts so, without that and the spaces after it; NULL if there is none. */
+static char *line_of(pid_t pid, const char *file, const char *start)
+{
+	static char line[256];
+	FILE *f = fopen(proc_path(pid, file), "re");
+	char *value = NULL;
+
+	cr_assert_not_null(f, "the process is gone");
+	while (!value && fgets(line, sizeof(line), f)) {
+		if (strncmp(line, start, strlen(start)) != 0)
+			continue;
+		value = line + strlen(start);
+		value += strspn(value, " \t");
+		value[strcspn(value, "\n")] = '\0';
+	}
+	(void)fclose(f);
+	return value;
+}
+
+const char *proc_status(pid_t pid, const char *key)
+{
+	char start[64];
+	const char *value;
+
+	(void)snprintf(start, sizeof(start), "%s:", key);
+	value = line_of(pid, "status", start);
+	return value ? value : "";
+}
+
+uint64_t proc_limit(pid_t pid, const char *name)
+{
+	const char *value = line_of(pid, "limits", name);
+	unsigned long long soft, hard;
+
+	cr_assert_not_null(value, "no limit is called '%s'", name);
+	return sscanf(value, "%llu %llu", &soft, &hard) == 2 ? hard : UINT64_MAX;
+}
+
+bool proc_shares(pid_t pid, const char *space)
+{
+	char ours[128] = "", its[128] = "", name[64];
+
+	(void)snprintf(name, sizeof(name), "ns/%s", space);
+	cr_assert_gt(readlink(proc_path(getpid(), name), ours, sizeof(ours) - 1), 0);
+	cr_assert_gt(readlink(proc_path(pid, name), its, sizeof(its) - 1), 0);
+	return strcmp(ours, its) == 0;
+}
