@@ -8,6 +8,7 @@
 #define VIRTFS_COMMON_CONFINE_H
 
 #include "common/compiler.h"
+#include "common/user.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +32,23 @@ int MUST_CHECK confine_drop_groups(void);
 /** confine_unshare() - Leave the host's namespaces of these kinds (CLONE_NEW..., clone(2)). */
 int MUST_CHECK confine_unshare(int kinds);
 
+/**
+ * confine_empty_root() - Have a root directory that is empty and read-only, and nothing else mounted
+ *
+ * In a mount namespace of one's own, with CAP_SYS_ADMIN over it. -EINVAL where the root is no mount (after a chroot(2)).
+ */
+int MUST_CHECK confine_empty_root(void);
+
+/**
+ * confine_empty_chroot() - Have a root directory that was removed: nothing is in it, and nothing can be made in it
+ *
+ * With CAP_SYS_CHROOT. Keeps nobody in who has a descriptor of a directory outside, or that capability later.
+ */
+int MUST_CHECK confine_empty_chroot(void);
+
+/** confine_become() - Be this user and group for good; who dies is still told of by prctl(2) PR_SET_PDEATHSIG. */
+int MUST_CHECK confine_become(const struct user *user);
+
 /** confine_no_new_privs() - prctl(2) PR_SET_NO_NEW_PRIVS: no exec gives rights any more. */
 int MUST_CHECK confine_no_new_privs(void);
 
@@ -41,5 +59,8 @@ int MUST_CHECK confine_undumpable(void);
 /** confine_limits() - No core files, at most max_files descriptors, no locked memory, no message
  * queues. */
 int MUST_CHECK confine_limits(unsigned max_files);
+
+/** confine_threads() - So many processes and threads at most, of this user in this user namespace. */
+int MUST_CHECK confine_threads(unsigned max);
 
 #endif

@@ -10,10 +10,10 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/user.h"
 #include "common/usock.h"
 #include "launcher/programs.h"
 #include "launcher/spawn.h"
-#include "launcher/user.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -27,7 +27,7 @@ enum { OPT_USER, OPT_HELPER, OPT_READONLY, OPT_NAME, OPT_LOG_LEVEL, OPT_HELP };
 #define NAME_SIZE 32
 
 static const struct option_row rows[] = {
-    [OPT_USER] = {"user", 0, "UID:GID",
+    [OPT_USER] = {"user", 0, "NAME|UID[:GID]",
                   "run COMMAND as this user, without capabilities and groups"},
     [OPT_HELPER] = {"helper", 0, "PATH",
                     "the helper to start (default: virtfs-proxy-helper of this build)"},
@@ -44,7 +44,7 @@ struct proxy {
 	const char *log_level;
 	bool readonly;
 	bool has_user;
-	struct spawn_user user;
+	struct user user;
 	const char *dir;
 	char **command;
 };

@@ -12,10 +12,10 @@
 #include "common/options.h"
 #include "common/parse.h"
 #include "common/ready.h"
+#include "common/user.h"
 #include "common/usock.h"
 #include "launcher/programs.h"
 #include "launcher/spawn.h"
-#include "launcher/user.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,8 +49,8 @@ static const struct option_row rows[] = {
     [OPT_LISTEN] = {"listen", 0, "unix:PATH", "serve plain 9P to all who connect to PATH"},
     [OPT_READONLY] = {"readonly", 0, NULL, "refuse every change"},
     [OPT_FOREGROUND] = {"foreground", 0, NULL, "do not go into the background"},
-    [OPT_USER] = {"user", 0, "UID:GID",
-                  "run the device as this user, who must be able to make PATH"},
+    [OPT_USER] = {"user", 0, "NAME|UID[:GID]",
+                  "have the device become this user, who owns the socket then"},
     [OPT_READY_FD] = {"ready-fd", 0, "N", "write a newline to descriptor N when ready"},
     [OPT_PRINT_QEMU_ARGS] = {"print-qemu-args", 0, NULL,
                              "print the arguments that QEMU 10.2 and later need, and exit"},
@@ -61,8 +61,8 @@ static const struct option_row rows[] = {
 struct serve {
 	const char *dir, *log_level;
 	const char *listen, *vhost_user, *tag; /* either the first, or the others */
-	bool readonly, foreground, has_user, print_args;
-	struct spawn_user user;
+	const char *user;                      /* of the device; NULL: its default */
+	bool readonly, foreground, print_args;
 	int ready_fd;
 	pid_t helper, device;
 };
@@ -106,8 +106,8 @@ static bool take(struct serve *s, int option, const char *value)
 		s->foreground = true;
 		return true;
 	case OPT_USER:
-		s->has_user = true;
-		return user_parse(value, &s->user);
+		s->user = value;
+		return user_parse(value, &(struct user){0});
 	case OPT_READY_FD:
 		if (parse_u64(value, INT_MAX, &n) && n > 2 && fcntl((int)n, F_GETFD) >= 0) {
 			s->ready_fd = (int)n;
@@ -198,19 +198,17 @@ static int parse(int argc, char **argv, struct serve *s)
 }
 
 static int start(const char *folder, const char *name, const char **argv, const int *fds,
-                 size_t count, const struct spawn_user *user, pid_t *ret_pid)
+                 size_t count, pid_t *ret_pid)
 {
 	AUTO_FREE char *path = program_find(folder, name);
 	int r = -ENOMEM;
 
 	argv[0] = path;
 	if (path)
-		r = spawn_start(&(struct spawn){.argv = argv,
-		                                .fds = fds,
-		                                .fd_count = count,
-		                                .own_session = true,
-		                                .user = user},
-		                ret_pid);
+		r = spawn_start(
+		    &(struct spawn){
+		        .argv = argv, .fds = fds, .fd_count = count, .own_session = true},
+		    ret_pid);
 	if (r < 0)
 		log_error("cannot start %s: %s", path ? path : name, errno_name(r));
 	return r;
@@ -229,13 +227,13 @@ static int start_helper(struct serve *s, int sock)
 		argv[n++] = "--log-level";
 		argv[n++] = s->log_level;
 	}
-	return start("helper", "virtfs-proxy-helper", argv, &sock, 1, NULL, &s->helper);
+	return start("helper", "virtfs-proxy-helper", argv, &sock, 1, &s->helper);
 }
 
 static int start_device(struct serve *s, int sock, int ready)
 {
 	char number[12], ready_number[12];
-	const char *argv[12] = {NULL, "--helper-fd", number, "--ready-fd", ready_number};
+	const char *argv[14] = {NULL, "--helper-fd", number, "--ready-fd", ready_number};
 	const int fds[] = {sock, ready};
 	size_t n = 5;
 
@@ -251,8 +249,11 @@ static int start_device(struct serve *s, int sock, int ready)
 		argv[n++] = "--log-level";
 		argv[n++] = s->log_level;
 	}
-	return start("virtio-9p", "virtfs-device", argv, fds, ARRAY_SIZE(fds),
-	             s->has_user ? &s->user : NULL, &s->device);
+	if (s->user) {
+		argv[n++] = "--user";
+		argv[n++] = s->user;
+	}
+	return start("virtio-9p", "virtfs-device", argv, fds, ARRAY_SIZE(fds), &s->device);
 }
 
 /* Starts both and waits until the device is ready. */

@@ -4,25 +4,20 @@
 #define VIRTFS_LAUNCHER_SPAWN_H
 
 #include "common/compiler.h"
+#include "common/user.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
-struct spawn_user {
-	uid_t uid;
-	gid_t gid;
-};
-
 struct spawn {
 	const char *const *argv; /* argv[0] is looked up in $PATH if it has no slash */
 	const int *fds;          /* kept open besides the standard streams, at their numbers */
 	size_t fd_count;
-	bool own_session;    /* out of reach of the terminal's signals */
-	bool keep_inherited; /* also what this process was given to pass on (all else of ours is
+	bool own_session;        /* out of reach of the terminal's signals */
+	bool keep_inherited;     /* also what this process was given to pass on (all else of ours is
 	                        close-on-exec) */
-	const struct spawn_user
-	    *user; /* to run as, without supplementary groups; NULL: as we are */
+	const struct user *user; /* to run as, without supplementary groups; NULL: as we are */
 };
 
 /**

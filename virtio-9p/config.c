@@ -16,6 +16,7 @@
 #define FIDS_MOST        (16u << 20)
 #define POLL_US_MOST     10000u
 #define LISTEN_FDS_START 3 /* sd_listen_fds(3) */
+#define USER_NOBODY      65534
 
 enum {
 	OPT_HELPER_FD,
@@ -27,6 +28,8 @@ enum {
 	OPT_READY_FD,
 	OPT_MAX_FIDS,
 	OPT_POLL_US,
+	OPT_USER,
+	OPT_SANDBOX,
 	OPT_LOG_LEVEL,
 	OPT_SYSLOG,
 	OPT_PRINT_CAPABILITIES,
@@ -51,6 +54,10 @@ static const struct option_row rows[] = {
     [OPT_POLL_US] =
         {"poll-us", 0, "N",
          "look for requests for N microseconds before sleeping (default 500; 0: never)"},
+    [OPT_USER] = {"user", 0, "NAME|UID[:GID]",
+                  "as root: become this user, who owns the socket too (default 65534:65534)"},
+    [OPT_SANDBOX] = {"sandbox", 0, "MODE",
+                     "auto (default: as far as the host allows), namespace (demand it) or none"},
     [OPT_LOG_LEVEL] = {"log-level", 0, "LEVEL", "error, warning, info (default) or debug"},
     [OPT_SYSLOG] = {"syslog", 0, NULL, "log to the system log"},
     [OPT_PRINT_CAPABILITIES] = {"print-capabilities", 0, NULL,
@@ -125,6 +132,31 @@ static bool tag(const char *text, const char **ret)
 	return true;
 }
 
+static bool user(const char *text, struct user *ret)
+{
+	if (!user_parse(text, ret))
+		return false;
+	if (ret->uid != 0 && ret->gid != 0)
+		return true;
+	log_error("--user '%s': must not be root, nor of root's group", text);
+	return false;
+}
+
+static bool sandbox(const char *text, enum config_sandbox *ret)
+{
+	static const char *const names[] = {
+	    [SANDBOX_AUTO] = "auto", [SANDBOX_NAMESPACE] = "namespace", [SANDBOX_NONE] = "none"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*ret = (enum config_sandbox)i;
+			return true;
+		}
+	}
+	log_error("--sandbox '%s': must be auto, namespace or none", text);
+	return false;
+}
+
 static bool path_once(struct config *c, const char *path)
 {
 	if (c->listen_path) {
@@ -154,6 +186,11 @@ static bool take(struct config *c, int option, const char *value)
 		return fids(value, &c->max_fids);
 	case OPT_POLL_US:
 		return poll_us(value, &c->poll_us);
+	case OPT_USER:
+		c->has_user = true;
+		return user(value, &c->user);
+	case OPT_SANDBOX:
+		return sandbox(value, &c->sandbox);
 	case OPT_LISTEN:
 		if (strncmp(value, "unix:", 5) != 0 || !value[5]) {
 			log_error("--listen '%s': must be unix:PATH", value);
@@ -223,6 +260,7 @@ enum config_result config_parse(int argc, char **argv, struct config *ret)
 	                       .ready_fd = -1,
 	                       .max_fids = P9_FIDS_MAX,
 	                       .poll_us = LOOP_POLL_NS / 1000,
+	                       .user = {.uid = USER_NOBODY, .gid = USER_NOBODY},
 	                       .log_level = LOG_LEVEL_INFO};
 	while ((option = options_next(rows, ARRAY_SIZE(rows), argc, argv, &value)) != OPTIONS_END) {
 		switch (option) {

@@ -5,9 +5,16 @@
 
 #include "common/compiler.h"
 #include "common/log.h"
+#include "common/user.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+
+enum config_sandbox {
+	SANDBOX_AUTO,      /* what the host does not allow is told and left out */
+	SANDBOX_NAMESPACE, /* what it does not allow is a reason not to start */
+	SANDBOX_NONE,      /* no namespaces, and the host's root directory */
+};
 
 struct config {
 	int helper_fd;
@@ -19,6 +26,9 @@ struct config {
 	int ready_fd;            /* or -1 */
 	uint32_t max_fids;       /* of all clients together */
 	uint32_t poll_us;        /* how long to look before sleeping */
+	bool has_user;           /* --user was given */
+	struct user user;        /* to be, when started as root */
+	enum config_sandbox sandbox;
 	bool syslog;
 	enum log_level log_level;
 };

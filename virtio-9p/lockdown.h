@@ -15,12 +15,28 @@
 int MUST_CHECK lockdown_start(const struct config *c);
 
 /**
- * lockdown_serve() - Have no right at all
- * Should:  drop supplementary groups and every capability, leave the host's network, IPC and UTS namespaces where that
- *          is allowed, set no_new_privs, be undumpable, lower the limits, allow only the calls of seccomp/device.policy
- * Mustn't: run before the ring was made: the filter has no io_uring_setup
+ * lockdown_jail() - See nothing of the host
+ * Should:  leave the host's user, mount, network, IPC, UTS and cgroup namespaces; have an empty root; drop supplementary
+ *          groups; be the user of --user; as far as --sandbox says. Logs a line for each wall that the host does not allow.
+ * Mustn't: run before all that has a path was opened and the io_uring was made, nor after a thread was
+ * *ret_all_ids: whether the owners of files are still seen as they are.
  * Return: 0, or -errno after it logged what went wrong.
  */
-int MUST_CHECK lockdown_serve(void);
+int MUST_CHECK lockdown_jail(const struct config *c, bool *ret_all_ids);
+
+/**
+ * lockdown_rights() - Have no right at all
+ * Should:  give every capability away, set no_new_privs, be undumpable, lower the limits, let Landlock deny everything
+ * Mustn't: run after a thread was made: capabilities and Landlock are a thread's
+ * Return: 0, or -errno after it logged what went wrong.
+ */
+int MUST_CHECK lockdown_rights(void);
+
+/**
+ * lockdown_filter() - Allow only the calls of seccomp/device.policy, to all threads
+ * Mustn't: run before the last thread was made: the filter allows no more
+ * Return: 0, or -errno after it logged what went wrong.
+ */
+int MUST_CHECK lockdown_filter(void);
 
 #endif

@@ -12,6 +12,7 @@
 #include "virtio/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -176,12 +177,28 @@ static int check_sockets(const struct config *c)
 	return 0;
 }
 
-static int listen_at(const char *path, int *ret_listener)
+/* To the user of --user: what was just made there, and nothing that was put in its place. */
+static int give_socket(const char *path, const struct user *user)
 {
+	AUTO_CLOSE int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)
+		return -ESTALE;
+	return fchownat(fd, "", user->uid, user->gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+static int listen_at(const struct config *c, int *ret_listener)
+{
+	const char *path = c->listen_path;
 	mode_t before = umask(077);
 	int r = usock_listen(path, ret_listener);
 
 	(void)umask(before);
+	if (r == 0 && c->has_user && c->user.uid != geteuid())
+		r = give_socket(path, &c->user);
 	if (r == -EADDRINUSE)
 		log_error("%s: exists already; remove it first", path);
 	else if (r < 0)
@@ -189,6 +206,7 @@ static int listen_at(const char *path, int *ret_listener)
 	return r;
 }
 
+/* What takes a right that the device will not have. */
 static int start(struct device *d, const struct config *c, int listener)
 {
 	int r = loop_new(&d->loop);
@@ -205,20 +223,40 @@ static int start(struct device *d, const struct config *c, int listener)
 		            errno_name(r));
 	if (r < 0)
 		d->ring = NULL;
-	r = b_proxy_new(d->loop, c->helper_fd, helper_gone, d, &d->helper);
-	d->handover.fd = c->handover_fd;
+	return 0;
+}
+
+static int start_server(struct device *d, bool sees_ids)
+{
+	int r = b_proxy_new(d->loop, d->config->helper_fd, helper_gone, d, &d->helper);
+
+	d->handover.fd = d->config->handover_fd;
 	d->handover.ready = handover_ready;
-	if (r == 0 && c->handover_fd >= 0) {
-		r = fd_nonblock(c->handover_fd);
+	if (r == 0 && d->handover.fd >= 0) {
+		r = fd_nonblock(d->handover.fd);
 		if (r == 0)
 			r = loop_add(d->loop, &d->handover, EPOLLIN);
 	}
 	if (r == 0)
 		r = p9_server_init(&d->server, d->loop, d->ring, d->helper, helper_ready, d);
-	d->server.fids_max = c->max_fids;
+	d->server.fids_max = d->config->max_fids;
+	d->server.sees_ids = sees_ids;
 	if (r < 0)
 		log_error("cannot start: %s", errno_name(r));
 	return r;
+}
+
+/* From here on there are no rights, and then no calls that need any. */
+static int lock_down(struct device *d)
+{
+	bool sees_ids = true;
+	int r = lockdown_jail(d->config, &sees_ids);
+
+	if (r == 0)
+		r = lockdown_rights();
+	if (r == 0)
+		r = start_server(d, sees_ids);
+	return r < 0 ? r : lockdown_filter();
 }
 
 static int serve(const struct config *c)
@@ -229,7 +267,7 @@ static int serve(const struct config *c)
 	if (r == 0)
 		r = lockdown_start(c);
 	if (r == 0 && c->listen_path)
-		r = listen_at(c->listen_path, &listener);
+		r = listen_at(c, &listener);
 	else if (r == 0 && usock_is_listening(c->fd, &type))
 		listener = c->fd;
 	if (r == 0 && c->tag)
@@ -245,7 +283,7 @@ static int serve(const struct config *c)
 		return r;
 	if (signal(SIGTERM, stop) == SIG_ERR || signal(SIGINT, stop) == SIG_ERR)
 		return -errno;
-	r = lockdown_serve();
+	r = lock_down(&device);
 	if (r < 0)
 		return r;
 	if (syslog_fd >= 0)

@@ -38,6 +38,7 @@ int p9_server_init(struct p9_server *s, struct loop *l, struct ring *r, struct b
 	*s = (struct p9_server){.loop = l,
 	                        .ring = r,
 	                        .fids_max = P9_FIDS_MAX,
+	                        .sees_ids = true,
 	                        .on_ready = on_ready,
 	                        .on_ready_context = context};
 	locks_init(s);

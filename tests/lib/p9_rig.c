@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "common/usock.h"
+#include "tests/lib/proc.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -38,19 +39,7 @@ int fd_count(pid_t pid)
 
 long rss_kib(pid_t pid)
 {
-	char path[64], line[256];
-	long kib = 0;
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	f = fopen(path, "re");
-	cr_assert_not_null(f);
-	while (fgets(line, sizeof(line), f)) {
-		if (strncmp(line, "VmRSS:", 6) == 0)
-			kib = strtol(line + 6, NULL, 10);
-	}
-	(void)fclose(f);
-	return kib;
+	return strtol(proc_status(pid, "VmRSS"), NULL, 10);
 }
 
 /* Lets what is started next have so many descriptors; 0: as many as before. Return: the limit until now. */
@@ -78,10 +67,14 @@ static void start_helper(struct p9_rig *r, const struct p9_rig_opt *o)
 pid_t p9_rig_spawn(struct p9_rig *r, const char *const *args, const int *pass, int count)
 {
 	const char *argv[ARGS_MAX] = {getenv("VIRTFS_DEVICE")};
+	AUTO_CLOSE int program = -1;
 	size_t n = 1;
 	pid_t pid;
 
 	cr_assert_not_null(argv[0], "VIRTFS_DEVICE must name the program under test");
+	/* A user who is not root may have no way to its path. */
+	program = open(argv[0], O_PATH | O_CLOEXEC);
+	cr_assert_geq(program, 0);
 	for (; args[n - 1]; n++) {
 		cr_assert_lt(n, ARGS_MAX - 1);
 		argv[n] = args[n - 1];
@@ -96,6 +89,12 @@ pid_t p9_rig_spawn(struct p9_rig *r, const char *const *args, const int *pass, i
 		(void)dup2(r->rig.err, STDERR_FILENO);
 		for (int i = 0; i < count; i++)
 			(void)fcntl(pass[i], F_SETFD, 0);
+		if (r->device_child) {
+			r->device_child();
+			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+			(void)execveat(program, "", (char *const *)(uintptr_t)argv, environ,
+			               AT_EMPTY_PATH);
+		}
 		(void)execv(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}
@@ -161,7 +160,11 @@ void p9_rig_start(struct p9_rig *r, const struct p9_rig_opt *o)
 
 	if (!o)
 		o = &usual;
-	*r = (struct p9_rig){.device = -1, .handover = -1, .listens = o->listen, .c.sock = -1};
+	*r = (struct p9_rig){.device = -1,
+	                     .handover = -1,
+	                     .listens = o->listen,
+	                     .device_child = o->device_child,
+	                     .c.sock = -1};
 	r->fds_before = fd_count(getpid());
 	rig_dirs(&r->rig);
 	if (o->prepare)

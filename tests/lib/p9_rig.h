@@ -17,9 +17,11 @@ struct p9_rig_opt {
 	unsigned helper_files;          /* RLIMIT_NOFILE of the helper; 0: as it is */
 	const char *const *device_args;
 	unsigned device_files;
-	bool listen;     /* serve at rig->listen_at instead of a socketpair */
-	bool raw;        /* no Tversion, no Tattach */
-	uint32_t msize;  /* 0: P9_RIG_MSIZE */
+	bool listen;    /* serve at rig->listen_at instead of a socketpair */
+	bool raw;       /* no Tversion, no Tattach */
+	uint32_t msize; /* 0: P9_RIG_MSIZE */
+	/* Called in the device's process before it is the device, as root; NULL: nothing. */
+	void (*device_child)(void);
 	int helper_sock; /* above 0: the device's socket of a helper the test plays */
 	void (*prepare)(
 	    struct rig *r); /* called when the directories are there, before the helper starts */
@@ -30,6 +32,7 @@ struct p9_rig {
 	pid_t device;
 	int handover; /* to hand new helpers in */
 	bool listens;
+	void (*device_child)(void);
 	char listen_at[100];
 	int fds_before;
 	struct p9_client c; /* the first client */

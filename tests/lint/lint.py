@@ -43,7 +43,7 @@ OWNERS = [
     (r'\bmmap\(', ['virtio/memory.c'], 'virtio'),
     (r'->host\b', ['virtio/memory.c'], 'virtio'),
     (r'\biov_base\b', ['virtio/memory.c', 'virtio/memory.h'], 'virtio'),
-    (r'\b(fork|execve|execvp|execv)\(', ['common/daemon.c', 'launcher/spawn.c'], None),
+    (r'\b(fork|execve|execvp|execv)\(', ['common/daemon.c', 'common/userns.c', 'launcher/spawn.c'], None),
 ]
 LINES_MAX = 800
 
