@@ -48,6 +48,11 @@ static const struct {
 	const char *name;
 	uint64_t value;
 } constants[] = {
+    {"BLKGETSIZE64", BLKGETSIZE64},
+    {"BLKIOMIN", BLKIOMIN},
+    {"BLKIOOPT", BLKIOOPT},
+    {"BLKPBSZGET", BLKPBSZGET},
+    {"BLKSSZGET", BLKSSZGET},
     {"FS_IOC_GETVERSION", FS_IOC_GETVERSION},
     {"F_DUPFD_CLOEXEC", F_DUPFD_CLOEXEC},
     {"F_GETFL", F_GETFL},
