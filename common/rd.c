@@ -68,3 +68,13 @@ uint64_t rd_le64(struct rd *r)
 {
 	return le64toh(rd_host64(r));
 }
+
+uint32_t rd_be32(struct rd *r)
+{
+	return be32toh(rd_host32(r));
+}
+
+uint64_t rd_be64(struct rd *r)
+{
+	return be64toh(rd_host64(r));
+}

@@ -55,6 +55,10 @@ uint16_t rd_le16(struct rd *r);
 uint32_t rd_le32(struct rd *r);
 uint64_t rd_le64(struct rd *r);
 
+/* Big-endian, as qcow2 has it. */
+uint32_t rd_be32(struct rd *r);
+uint64_t rd_be64(struct rd *r);
+
 /* The byte order of this host, as QEMU's proxy dialect has it. */
 uint16_t rd_host16(struct rd *r);
 uint32_t rd_host32(struct rd *r);

@@ -48,6 +48,18 @@ Test(rd, little_endian_integers)
 	cr_assert(rd_end(&r));
 }
 
+Test(rd, big_endian_integers)
+{
+	static const uint8_t bytes[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+	struct rd r = rd_over(bytes, sizeof(bytes));
+
+	cr_assert_eq(rd_be32(&r), 0x01020304);
+	cr_assert_eq(rd_be64(&r), 0x05060708090a0b0cu);
+	cr_assert(rd_end(&r));
+	cr_assert_eq(rd_be32(&r), 0);
+	cr_assert_not(rd_good(&r));
+}
+
 Test(wr, what_does_not_fit_is_not_written_at_all)
 {
 	uint8_t bytes[4] = {9, 9, 9, 9};
