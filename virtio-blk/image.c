@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "virtio-blk/image_fd.h"
+#include "virtio-blk/image_gate.h"
 
 #include <errno.h>
 #include <string.h>
@@ -38,6 +39,8 @@ struct image {
 	bool shared;
 	struct image_info info;
 	struct file *served;
+	uint64_t
+	    header_size; /* of the disk as the header says, where another file is served; else 0 */
 	unsigned files;
 	struct file file[];
 };
@@ -180,24 +183,65 @@ static int check_raw(const struct image_spec *spec, unsigned layer, const struct
 	return 0;
 }
 
+static struct file *find_file(struct image *im, unsigned layer, bool is_data)
+{
+	for (unsigned i = 0; i < im->files; i++) {
+		if (im->file[i].layer == layer && im->file[i].is_data == is_data)
+			return &im->file[i];
+	}
+	return NULL;
+}
+
+static int check_qcow2(const struct image_spec *spec, unsigned layer, struct image *im,
+                       struct sbuf *why, struct image_header *ret)
+{
+	bool is_last = layer + 1 == spec->layers;
+	const struct image_gate g = {.file = &find_file(im, layer, false)->f,
+	                             .has_data = spec->layer[layer].data_fd >= 0,
+	                             .backing_format =
+	                                 is_last ? NULL : spec->layer[layer + 1].format,
+	                             .no_backing = spec->no_backing};
+
+	return image_gate(&g, why, ret);
+}
+
+/* What is served of a qcow2 image; the rest is refused. */
+static int serve_qcow2(const struct image_spec *spec, const struct image_header *h,
+                       struct image *im, struct sbuf *why)
+{
+	const char *name = im->file[0].f.name;
+
+	if (h->is_encrypted)
+		return image_refuse(why, ENOTSUP,
+		                    "%s is encrypted, which is not served: " OTHERWISE, name);
+	if (!h->is_raw)
+		return image_refuse(
+		    why, ENOTSUP,
+		    "%s is qcow2 without a raw data file, which is not served: " OTHERWISE, name);
+	if (!spec->readonly)
+		return image_refuse(
+		    why, ENOTSUP,
+		    "%s is qcow2, which is not served but read-only: say so, or " OTHERWISE, name);
+	im->served = find_file(im, 0, true);
+	im->header_size = h->size;
+	return 0;
+}
+
+/* Every layer comes through its gate before anything is said of what is served. */
 static int check_formats(const struct image_spec *spec, struct image *im, const enum format *format,
                          struct sbuf *why)
 {
-	unsigned layer = 0;
+	struct image_header top = {.size = 0}, other;
 	int r = 0;
 
-	for (unsigned i = 0; i < im->files && r == 0; i++) {
-		if (im->file[i].is_data)
-			continue;
-		if (format[layer] == FORMAT_RAW)
-			r = check_raw(spec, layer, &im->file[i], why);
-		layer++;
+	for (unsigned i = 0; i < spec->layers && r == 0; i++) {
+		if (format[i] == FORMAT_RAW)
+			r = check_raw(spec, i, find_file(im, i, false), why);
+		else
+			r = check_qcow2(spec, i, im, why, i == 0 ? &top : &other);
 	}
-	if (r == 0 && format[0] != FORMAT_RAW)
-		r = image_refuse(why, ENOTSUP, "%s is qcow2, which is not served: " OTHERWISE,
-		                 im->file[0].f.name);
 	im->served = &im->file[0];
-	return r;
+	return r == 0 && format[0] != FORMAT_RAW ? serve_qcow2(spec, &top, im, why) : r;
 }
 
 int image_measure(struct image *im, struct sbuf *why)
@@ -208,13 +252,20 @@ int image_measure(struct image *im, struct sbuf *why)
 
 	if (r < 0)
 		return r;
+	if (im->header_size > size)
+		return image_refuse(
+		    why, EINVAL, "%s has %llu bytes, but the image %llu: it must have all of them",
+		    name, (unsigned long long)size, (unsigned long long)im->header_size);
+	/* A block device may be larger than what is on it. */
+	if (im->served != &im->file[0])
+		size = im->header_size;
 	if (size == 0)
-		return image_refuse(why, EINVAL, "%s is empty: a disk has at least one block",
-		                    name);
+		return image_refuse(why, EINVAL,
+		                    "the image is empty: a disk has at least one block");
 	if (size % im->info.block_size != 0)
 		return image_refuse(
 		    why, EINVAL,
-		    "%s has %llu bytes: a multiple of its block size, %u, can be served", name,
+		    "the image has %llu bytes: a multiple of its block size, %u, can be served",
 		    (unsigned long long)size, im->info.block_size);
 	im->info.size = size;
 	return 0;

@@ -13,13 +13,12 @@ void put_be(uint8_t *out, unsigned bits, uint64_t value)
 
 void qcow2_poke(uint8_t *image, const char *field, uint64_t value)
 {
-	for (size_t i = 0; i < QCOW2_FIELDS; i++) {
-		if (strcmp(qcow2_fields[i].name, field) == 0) {
-			put_be(image + qcow2_fields[i].offset, qcow2_fields[i].bits, value);
-			return;
-		}
-	}
-	BUG_ON("no such field");
+	size_t i = 0;
+
+	while (i < QCOW2_FIELDS && strcmp(qcow2_fields[i].name, field) != 0)
+		i++;
+	BUG_ON(i == QCOW2_FIELDS);
+	put_be(image + qcow2_fields[i].offset, qcow2_fields[i].bits, value);
 }
 
 static uint8_t *put_extension(uint8_t *at, uint32_t type, const void *data, uint32_t size)
