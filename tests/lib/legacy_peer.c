@@ -2,6 +2,7 @@
 #include "tests/lib/legacy_peer.h"
 
 #include "common/usock.h"
+#include "tests/lib/rig.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -29,6 +30,8 @@ static int fd_reply(int sock)
 	if (usock_recv(sock, &status, sizeof(status), &bag) != (ssize_t)sizeof(status))
 		return PEER_GONE;
 	fd = fdbag_take(&bag, 0);
+	if (rig_watch)
+		rig_watch(&status, sizeof(status), fd);
 	if (bag.count > 1)
 		return PEER_GONE;
 	if (status == LEGACY_FD_FOLLOWS)
@@ -46,6 +49,8 @@ static int body_reply(int sock, struct rd *ret_body)
 	if (!read_all(sock, head, sizeof(head)) || !legacy_header_get(&r, &h) ||
 	    !read_all(sock, message, h.size))
 		return PEER_GONE;
+	if (rig_watch)
+		rig_watch(message, h.size, -1);
 	*ret_body = rd_over(message, h.size);
 	if (h.type == LEGACY_ERROR || h.size == sizeof(int32_t)) {
 		int32_t status = (int32_t)rd_host32(ret_body);

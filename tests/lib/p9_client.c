@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "common/usock.h"
+#include "tests/lib/rig.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -126,6 +127,8 @@ bool p9_recv(struct p9_client *c, struct p9_head *ret_head, struct rd *ret_body)
 		             whole, ret_head->size);
 	else if (ret_head->size > P9_HEAD_SIZE)
 		cr_assert(read_all(c, c->in + P9_HEAD_SIZE, ret_head->size - P9_HEAD_SIZE));
+	if (rig_watch)
+		rig_watch(c->in, ret_head->size, -1);
 	*ret_body = rd_over(c->in + P9_HEAD_SIZE, ret_head->size - P9_HEAD_SIZE);
 	return true;
 }

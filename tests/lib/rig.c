@@ -22,6 +22,8 @@
 
 #define ARGS_MAX 32
 
+void (*rig_watch)(const void *bytes, size_t size, int fd);
+
 void rig_dirs(struct rig *r)
 {
 	const char *tmp = getenv("TMPDIR");

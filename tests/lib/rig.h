@@ -62,6 +62,9 @@ const char *rig_read(const struct rig *r, const char *name);
  */
 const char *rig_proc(const struct rig *r, const char *key);
 
+/** rig_watch - Called with all that comes back to a peer or a client of these tests, and a descriptor or -1; may be NULL. */
+extern void (*rig_watch)(const void *bytes, size_t size, int fd);
+
 /** is_sanitized() - Whether the programs take more memory and time than they do: a sanitizer's, or $VIRTFS_SANITIZED says so. */
 bool is_sanitized(void);
 

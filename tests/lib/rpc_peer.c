@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "common/usock.h"
+#include "tests/lib/rig.h"
 
 #include <poll.h>
 #include <string.h>
@@ -38,6 +39,8 @@ int rpc_recv(int sock, struct rpc_head *ret_head, union rpc_reply *ret, int *ret
 	if (!rpc_reply_head_get(&r, ret_head))
 		return RPC_GONE;
 	fd = fdbag_take(&bag, 0);
+	if (rig_watch)
+		rig_watch(in, (size_t)n, fd);
 	if (ret_fd)
 		*ret_fd = fd;
 	else

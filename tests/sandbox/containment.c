@@ -8,6 +8,7 @@
  * chrooted finds nothing there).
  */
 #include "tests/lib/legacy_peer.h"
+#include "tests/lib/race.h"
 #include "tests/lib/rig.h"
 
 #include "common/cleanup.h"
@@ -15,12 +16,9 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
@@ -222,38 +220,16 @@ Test(containment, a_directory_descriptor_is_no_way_up)
 
 /* ---- races ---- */
 
-static atomic_bool racing;
-static atomic_ulong swaps;
-
-/* Exchanges "a", a directory with a file "canary" of its own, and "b", a link to the canary's
- * directory, for ever. */
-static void *swap(void *unused)
-{
-	char a[128], b[128];
-
-	(void)snprintf(a, sizeof(a), "%s", rig_path(&rig, "a"));
-	(void)snprintf(b, sizeof(b), "%s", rig_path(&rig, "b"));
-	while (atomic_load(&racing)) {
-		if (syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2 /* RENAME_EXCHANGE */) == 0)
-			atomic_fetch_add(&swaps, 1);
-	}
-	return unused;
-}
-
+/* "a", a directory with a file "canary" of its own, and "b", a link to the canary's directory, are exchanged for ever. */
 static void race(void (*request)(void), const char *link_to)
 {
-	pthread_t thread;
-
 	cr_assert_eq(mkdir(rig_path(&rig, "a"), 0755), 0);
 	rig_write(&rig, "a/canary", "inside");
 	cr_assert_eq(symlink(link_to, rig_path(&rig, "b")), 0);
-	atomic_store(&racing, true);
-	cr_assert_eq(pthread_create(&thread, NULL, swap, NULL), 0);
+	race_start(RACE_EXCHANGE, rig_path(&rig, "a"), rig_path(&rig, "b"));
 	for (int i = 0; i < 20000; i++)
 		request();
-	atomic_store(&racing, false);
-	cr_assert_eq(pthread_join(thread, NULL), 0);
-	cr_assert_gt(atomic_load(&swaps), 100, "the race was not run");
+	race_end();
 }
 
 static void open_and_look(void)
@@ -317,20 +293,16 @@ static void open_last(void)
 
 Test(containment, race_of_a_file_against_a_link_and_a_fifo)
 {
-	pthread_t thread;
-
 	rig_write(&rig, "a", "inside");
 	for (int round = 0; round < 2; round++) {
 		if (round == 0)
 			cr_assert_eq(symlink(canary_path(), rig_path(&rig, "b")), 0);
 		else
 			cr_assert_eq(mkfifo(rig_path(&rig, "b"), 0666), 0);
-		atomic_store(&racing, true);
-		cr_assert_eq(pthread_create(&thread, NULL, swap, NULL), 0);
+		race_start(RACE_EXCHANGE, rig_path(&rig, "a"), rig_path(&rig, "b"));
 		for (int i = 0; i < 20000; i++)
 			open_last();
-		atomic_store(&racing, false);
-		cr_assert_eq(pthread_join(thread, NULL), 0);
+		race_end();
 		struct stat st;
 
 		/* Whichever name the file has now, the other goes. */
@@ -340,5 +312,4 @@ Test(containment, race_of_a_file_against_a_link_and_a_fifo)
 		else
 			cr_assert_eq(unlink(rig_path(&rig, "b")), 0);
 	}
-	cr_assert_gt(atomic_load(&swaps), 100);
 }
