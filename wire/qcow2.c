@@ -215,7 +215,6 @@ static enum qcow2_refusal check_tables(struct parser *p)
 
 static enum qcow2_refusal check_overlap(struct parser *p)
 {
-	p->range[RANGE_HEADER] = (struct range){.offset = 0, .size = p->q->cluster_size};
 	for (unsigned i = 0; i < RANGES; i++) {
 		for (unsigned k = 0; k < i; k++) {
 			const struct range *a = &p->range[i], *b = &p->range[k];
