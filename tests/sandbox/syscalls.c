@@ -175,6 +175,19 @@ Test(syscalls, the_device_asks_descriptors_six_things)
 	cr_assert_eq(run(SECCOMP_DEVICE_SERVE, SYS_fcntl, F_NOTIFY), 128 + SIGSYS);
 }
 
+Test(syscalls, the_device_asks_block_devices_for_sizes_only)
+{
+	static const unsigned long allowed[] = {BLKGETSIZE64, BLKSSZGET, BLKPBSZGET, BLKIOMIN,
+	                                        BLKIOOPT};
+	static const unsigned long others[] = {BLKROSET,   BLKRRPART,  BLKFLSBUF,
+	                                       BLKDISCARD, BLKZEROOUT, 0x5412 /* TIOCSTI */};
+
+	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++)
+		cr_assert_eq(run(SECCOMP_DEVICE_SERVE, SYS_ioctl, (long)allowed[i]), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		cr_assert_eq(run(SECCOMP_DEVICE_SERVE, SYS_ioctl, (long)others[i]), 128 + SIGSYS);
+}
+
 Test(syscalls, what_serving_needs_is_let_through)
 {
 	static const long needed[] = {
