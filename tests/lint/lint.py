@@ -160,7 +160,13 @@ def check_policies():
     report('each allowed system call names a function that exists', problems)
 
 
-ROW = ['process', 'asset', 'promise', 'wall', 'test']
+# Tables whose last column names the tests: the document, its columns, and whether "none: why" may stand there.
+TABLES = [
+    ('docs/threat-model.md', ['process', 'asset', 'promise', 'wall', 'test'], False),
+    ('docs/block-requirements.md', ['row', 'what is so here', 'test'], True),
+]
+# The rows of the second: letter and how many there are.
+REQUIREMENTS = {'F': 13, 'T': 11, 'R': 9, 'P': 9, 'D': 9}
 
 
 def has_test(where):
@@ -172,24 +178,29 @@ def has_test(where):
     return not test or re.search(rf'\bTest\(\s*\w+,\s*{test.replace("*", "[a-z0-9_]*")}\b', text(path)) is not None
 
 
-def check_threats():
-    """Every promise of the threat model has a wall and a test, and the test is there."""
-    path, problems, rows, wanted = 'docs/threat-model.md', [], 0, False
-    for number, line in enumerate(text(path).split('\n'), 1):
-        cells = [c.strip() for c in line.strip('|').split('|')] if line.startswith('|') else []
-        if not cells:
-            wanted = False
-        elif cells == ROW:
-            wanted = True
-        elif wanted and not re.fullmatch(r'[|-]+', line):
-            rows += 1
-            if len(cells) != len(ROW) or not all(cells):
-                problems.append(f'{path}:{number}: a row is {", ".join(ROW)}')
-                continue
-            problems += [f'{path}:{number}: there is no test {t}' for t in cells[-1].split() if not has_test(t)]
-    if rows == 0:
-        problems.append(f'{path}: no table of {", ".join(ROW)}')
-    report('each promise of the threat model has a test', problems)
+def check_tests_of_tables():
+    """Every row of the tables names tests that are there."""
+    problems, first_cells = [], set()
+    for path, head, may_lack in TABLES:
+        rows, wanted = 0, False
+        for number, line in enumerate(text(path).split('\n'), 1):
+            cells = [c.strip() for c in line.strip('|').split('|')] if line.startswith('|') else []
+            if not cells:
+                wanted = False
+            elif cells == head:
+                wanted = True
+            elif wanted and not re.fullmatch(r'[|-]+', line):
+                rows += 1
+                first_cells |= set(cells[0].split())
+                if len(cells) != len(head) or not all(cells):
+                    problems.append(f'{path}:{number}: a row is {", ".join(head)}')
+                elif not (may_lack and re.match(r'none: \w', cells[-1])):
+                    problems += [f'{path}:{number}: there is no test {t}' for t in cells[-1].split() if not has_test(t)]
+        if rows == 0:
+            problems.append(f'{path}: no table of {", ".join(head)}')
+    wanted = {f'{letter}{i}' for letter, count in REQUIREMENTS.items() for i in range(1, count + 1)}
+    problems += [f'{TABLES[1][0]}: no row {r}' for r in sorted(wanted - first_cells)]
+    report('each promise of the threat model and each requirement of disks has a test', problems)
 
 
 def check_manual():
@@ -242,7 +253,7 @@ def main():
     check_sizes(sources)
     check_headers(sources)
     check_policies()
-    check_threats()
+    check_tests_of_tables()
     check_manual()
     check_links(files)
     check_tool('the table of docs/protocol-rpc.md is that of wire/rpc.def', ['python3', 'docs/rpc_table.py'], [])
