@@ -2,6 +2,7 @@
 #include "common/ring.h"
 
 #include "common/cleanup.h"
+#include "common/ring_threads.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 struct ring {
 	struct io_uring uring;
 	struct loop_source completions;
+	struct ring_threads *threads; /* instead; then nothing else of this is in use */
 	bool to_submit;
 };
 
@@ -111,6 +113,28 @@ int ring_new(struct loop *l, unsigned entries, struct ring **ret)
 	return 0;
 }
 
+int ring_new_threads(struct loop *l, struct ring **ret)
+{
+	AUTO_FREE struct ring *r = calloc(1, sizeof(*r));
+	int e = r ? ring_threads_new(l, &r->threads) : -ENOMEM;
+
+	if (e < 0)
+		return e;
+	*ret = r;
+	r = NULL;
+	return 0;
+}
+
+/* Return: whether threads do it. */
+static bool given(const struct ring *r, struct ring_op *op, struct ring_job job)
+{
+	if (!r->threads)
+		return false;
+	op->job = job;
+	ring_threads_start(r->threads, op);
+	return true;
+}
+
 static struct io_uring_sqe *start(struct ring *r)
 {
 	struct io_uring_sqe *sqe;
@@ -129,8 +153,16 @@ static struct io_uring_sqe *start(struct ring *r)
 int ring_readv(struct ring *r, struct ring_op *op, int fd, const struct iovec *pieces,
                unsigned count, uint64_t offset)
 {
-	struct io_uring_sqe *sqe = start(r);
+	struct io_uring_sqe *sqe;
 
+	if (given(r, op,
+	          (struct ring_job){.kind = RING_READ,
+	                            .fd = fd,
+	                            .pieces = pieces,
+	                            .count = count,
+	                            .offset = offset}))
+		return 0;
+	sqe = start(r);
 	if (!sqe)
 		return -EBUSY;
 	io_uring_prep_readv(sqe, fd, pieces, count, offset);
@@ -142,8 +174,16 @@ int ring_readv(struct ring *r, struct ring_op *op, int fd, const struct iovec *p
 int ring_writev(struct ring *r, struct ring_op *op, int fd, const struct iovec *pieces,
                 unsigned count, uint64_t offset)
 {
-	struct io_uring_sqe *sqe = start(r);
+	struct io_uring_sqe *sqe;
 
+	if (given(r, op,
+	          (struct ring_job){.kind = RING_WRITE,
+	                            .fd = fd,
+	                            .pieces = pieces,
+	                            .count = count,
+	                            .offset = offset}))
+		return 0;
+	sqe = start(r);
 	if (!sqe)
 		return -EBUSY;
 	io_uring_prep_writev(sqe, fd, pieces, count, offset);
@@ -154,8 +194,12 @@ int ring_writev(struct ring *r, struct ring_op *op, int fd, const struct iovec *
 
 int ring_fsync(struct ring *r, struct ring_op *op, int fd, bool data_only)
 {
-	struct io_uring_sqe *sqe = start(r);
+	struct io_uring_sqe *sqe;
 
+	if (given(r, op,
+	          (struct ring_job){.kind = data_only ? RING_SYNC_DATA : RING_SYNC, .fd = fd}))
+		return 0;
+	sqe = start(r);
 	if (!sqe)
 		return -EBUSY;
 	io_uring_prep_fsync(sqe, fd, data_only ? IORING_FSYNC_DATASYNC : 0);
@@ -165,8 +209,11 @@ int ring_fsync(struct ring *r, struct ring_op *op, int fd, bool data_only)
 
 int ring_close(struct ring *r, struct ring_op *op, int fd)
 {
-	struct io_uring_sqe *sqe = start(r);
+	struct io_uring_sqe *sqe;
 
+	if (given(r, op, (struct ring_job){.kind = RING_CLOSE, .fd = fd}))
+		return 0;
+	sqe = start(r);
 	if (!sqe)
 		return -EBUSY;
 	io_uring_prep_close(sqe, fd);
@@ -177,8 +224,13 @@ int ring_close(struct ring *r, struct ring_op *op, int fd)
 
 void ring_cancel(struct ring *r, struct ring_op *op)
 {
-	struct io_uring_sqe *sqe = start(r);
+	struct io_uring_sqe *sqe;
 
+	if (r->threads) {
+		ring_threads_cancel(r->threads, op);
+		return;
+	}
+	sqe = start(r);
 	if (!sqe)
 		return;
 	io_uring_prep_cancel(sqe, op, 0);

@@ -19,17 +19,38 @@
 
 struct ring;
 
+enum ring_kind { RING_READ, RING_WRITE, RING_SYNC, RING_SYNC_DATA, RING_CLOSE };
+
+/** struct ring_job - what an operation is, where threads do it (ring_threads.h); a ring's own */
+struct ring_job {
+	struct ring_op *next;
+	const struct iovec *pieces;
+	uint64_t offset;
+	unsigned count;
+	enum ring_kind kind;
+	int fd, result;
+};
+
 /** struct ring_op - one operation under way; part of its owner's struct, which must stay until done
  * is called */
 struct ring_op {
 	void (*done)(struct ring_op *op, int result); /* a count, 0, or -errno */
 	bool
 	    never_here; /* a read or write that a thread of the kernel's must do: its file may wait where it should not */
+	struct ring_job job;
 };
 
 /** ring_new() - A ring for so many operations at once, its completions on the loop. Return: 0 or
  * -errno. */
 int MUST_CHECK ring_new(struct loop *l, unsigned entries, struct ring **ret);
+
+/**
+ * ring_new_threads() - The same for a host that has no io_uring for us: by threads of this process (ring_threads.h)
+ *
+ * Slower, and RING_THREADS operations that are stuck hold up all others. Cancelling ends only what waits for a thread. Make
+ * it when capabilities are gone and before the filter, which must allow the calls. Return: 0 or -errno.
+ */
+int MUST_CHECK ring_new_threads(struct loop *l, struct ring **ret);
 
 /*
  * Each starts an operation; pieces (at most IOV_MAX) must stay until done is called. Return: 0, or -EBUSY when there are too

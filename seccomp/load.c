@@ -25,6 +25,7 @@ static const struct sock_fprog filters[] = {
     [SECCOMP_HELPER_NATIVE] = FILTER(helper_native),
     [SECCOMP_HELPER_SERVE] = FILTER(helper_serve),
     [SECCOMP_DEVICE_SERVE] = FILTER(device_serve),
+    [SECCOMP_DEVICE_THREADS] = FILTER(device_threads),
 };
 
 #ifdef SECCOMP_TRAPS

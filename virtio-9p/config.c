@@ -30,6 +30,7 @@ enum {
 	OPT_POLL_US,
 	OPT_USER,
 	OPT_SANDBOX,
+	OPT_IO,
 	OPT_LOG_LEVEL,
 	OPT_SYSLOG,
 	OPT_PRINT_CAPABILITIES,
@@ -58,6 +59,8 @@ static const struct option_row rows[] = {
                   "as root: become this user, who owns the socket too (default 65534:65534)"},
     [OPT_SANDBOX] = {"sandbox", 0, "MODE",
                      "auto (default: as far as the host allows), namespace (demand it) or none"},
+    [OPT_IO] = {"io", 0, "HOW",
+                "auto (default: io_uring, threads where there is none), io_uring or threads"},
     [OPT_LOG_LEVEL] = {"log-level", 0, "LEVEL", "error, warning, info (default) or debug"},
     [OPT_SYSLOG] = {"syslog", 0, NULL, "log to the system log"},
     [OPT_PRINT_CAPABILITIES] = {"print-capabilities", 0, NULL,
@@ -142,19 +145,37 @@ static bool user(const char *text, struct user *ret)
 	return false;
 }
 
+/* One of a list of words: its place, or -1 after it said which there are. */
+static int one_of(int option, const char *text, const char *const *words, const char *all)
+{
+	for (int i = 0; words[i]; i++) {
+		if (strcmp(text, words[i]) == 0)
+			return i;
+	}
+	log_error("--%s '%s': must be %s", rows[option].name, text, all);
+	return -1;
+}
+
 static bool sandbox(const char *text, enum config_sandbox *ret)
 {
-	static const char *const names[] = {
-	    [SANDBOX_AUTO] = "auto", [SANDBOX_NAMESPACE] = "namespace", [SANDBOX_NONE] = "none"};
+	static const char *const words[] = {[SANDBOX_AUTO] = "auto",
+	                                    [SANDBOX_NAMESPACE] = "namespace",
+	                                    [SANDBOX_NONE] = "none",
+	                                    NULL};
+	int i = one_of(OPT_SANDBOX, text, words, "auto, namespace or none");
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(text, names[i]) == 0) {
-			*ret = (enum config_sandbox)i;
-			return true;
-		}
-	}
-	log_error("--sandbox '%s': must be auto, namespace or none", text);
-	return false;
+	*ret = (enum config_sandbox)i;
+	return i >= 0;
+}
+
+static bool io(const char *text, enum config_io *ret)
+{
+	static const char *const words[] = {
+	    [IO_AUTO] = "auto", [IO_URING] = "io_uring", [IO_THREADS] = "threads", NULL};
+	int i = one_of(OPT_IO, text, words, "auto, io_uring or threads");
+
+	*ret = (enum config_io)i;
+	return i >= 0;
 }
 
 static bool path_once(struct config *c, const char *path)
@@ -191,6 +212,8 @@ static bool take(struct config *c, int option, const char *value)
 		return user(value, &c->user);
 	case OPT_SANDBOX:
 		return sandbox(value, &c->sandbox);
+	case OPT_IO:
+		return io(value, &c->io);
 	case OPT_LISTEN:
 		if (strncmp(value, "unix:", 5) != 0 || !value[5]) {
 			log_error("--listen '%s': must be unix:PATH", value);

@@ -16,6 +16,12 @@ enum config_sandbox {
 	SANDBOX_NONE,      /* no namespaces, and the host's root directory */
 };
 
+enum config_io {
+	IO_AUTO,    /* threads where there is no io_uring to be had */
+	IO_URING,   /* that is a reason not to start */
+	IO_THREADS, /* threads in any case */
+};
+
 struct config {
 	int helper_fd;
 	int handover_fd;         /* or -1 */
@@ -29,6 +35,7 @@ struct config {
 	bool has_user;           /* --user was given */
 	struct user user;        /* to be, when started as root */
 	enum config_sandbox sandbox;
+	enum config_io io;
 	bool syslog;
 	enum log_level log_level;
 };

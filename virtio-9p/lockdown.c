@@ -151,9 +151,9 @@ int lockdown_rights(void)
 	return r < 0 ? failed(r, "cannot use Landlock") : 0;
 }
 
-int lockdown_filter(void)
+int lockdown_filter(bool threads)
 {
-	int r = seccomp_load(SECCOMP_DEVICE_SERVE);
+	int r = seccomp_load(threads ? SECCOMP_DEVICE_THREADS : SECCOMP_DEVICE_SERVE);
 
 	return r < 0 ? failed(r, "cannot load the system call filter") : 0;
 }

@@ -34,9 +34,10 @@ int MUST_CHECK lockdown_rights(void);
 
 /**
  * lockdown_filter() - Allow only the calls of seccomp/device.policy, to all threads
+ * threads: they read and write instead of an io_uring
  * Mustn't: run before the last thread was made: the filter allows no more
  * Return: 0, or -errno after it logged what went wrong.
  */
-int MUST_CHECK lockdown_filter(void);
+int MUST_CHECK lockdown_filter(bool threads);
 
 #endif

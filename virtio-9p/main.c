@@ -206,6 +206,24 @@ static int listen_at(const struct config *c, int *ret_listener)
 	return r;
 }
 
+static int start_ring(struct device *d)
+{
+	int r;
+
+	if (d->config->io == IO_THREADS)
+		return 0;
+	r = ring_new(d->loop, RING_ENTRIES, &d->ring);
+	if (r == 0)
+		return 0;
+	d->ring = NULL;
+	if (d->config->io == IO_URING) {
+		log_error("cannot have the io_uring of --io: %s", errno_name(r));
+		return r;
+	}
+	log_warning("no io_uring (%s): threads do its work, which takes longer", errno_name(r));
+	return 0;
+}
+
 /* What takes a right that the device will not have. */
 static int start(struct device *d, const struct config *c, int listener)
 {
@@ -217,13 +235,17 @@ static int start(struct device *d, const struct config *c, int listener)
 	if (r < 0)
 		return r;
 	loop_poll_for(d->loop, (uint64_t)c->poll_us * 1000);
-	r = ring_new(d->loop, RING_ENTRIES, &d->ring);
+	return start_ring(d);
+}
+
+/* Threads have the rights that there are when they are made: so they are made when there are none. */
+static int start_threads(struct device *d)
+{
+	int r = d->ring ? 0 : ring_new_threads(d->loop, &d->ring);
+
 	if (r < 0)
-		log_warning("no io_uring (%s): reads and writes that wait hold up the others",
-		            errno_name(r));
-	if (r < 0)
-		d->ring = NULL;
-	return 0;
+		log_error("cannot start threads: %s", errno_name(r));
+	return r;
 }
 
 static int start_server(struct device *d, bool sees_ids)
@@ -249,14 +271,17 @@ static int start_server(struct device *d, bool sees_ids)
 /* From here on there are no rights, and then no calls that need any. */
 static int lock_down(struct device *d)
 {
-	bool sees_ids = true;
+	bool sees_ids = true, threads;
 	int r = lockdown_jail(d->config, &sees_ids);
 
 	if (r == 0)
 		r = lockdown_rights();
+	threads = r == 0 && !d->ring;
+	if (r == 0)
+		r = start_threads(d);
 	if (r == 0)
 		r = start_server(d, sees_ids);
-	return r < 0 ? r : lockdown_filter();
+	return r < 0 ? r : lockdown_filter(threads);
 }
 
 static int serve(const struct config *c)

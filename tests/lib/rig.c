@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "common/usock.h"
+#include "tests/lib/hidden.h"
 #include "tests/lib/proc.h"
 
 #include <criterion/criterion.h>
@@ -17,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -174,6 +176,15 @@ const char *rig_read(const struct rig *r, const char *name)
 const char *rig_proc(const struct rig *r, const char *key)
 {
 	return proc_status(r->helper, key);
+}
+
+void rig_limit_device(void)
+{
+	const char *without = getenv("VIRTFS_WITHOUT");
+
+	if (without && strcmp(without, "io_uring") == 0 &&
+	    hide_call(SYS_io_uring_setup, HIDDEN_ANY, EPERM) < 0)
+		_exit(99);
 }
 
 bool is_sanitized(void)

@@ -65,6 +65,9 @@ const char *rig_proc(const struct rig *r, const char *key);
 /** rig_watch - Called with all that comes back to a peer or a client of these tests, and a descriptor or -1; may be NULL. */
 extern void (*rig_watch)(const void *bytes, size_t size, int fd);
 
+/** rig_limit_device() - In a device's process before it is one: what $VIRTFS_WITHOUT says ("io_uring") the kernel has not. */
+void rig_limit_device(void);
+
 /** is_sanitized() - Whether the programs take more memory and time than they do: a sanitizer's, or $VIRTFS_SANITIZED says so. */
 bool is_sanitized(void);
 

@@ -59,6 +59,7 @@ static pid_t spawn(struct vu_rig *r, const char *const *args, const int *pass, i
 		(void)dup2(r->rig.err, STDERR_FILENO);
 		for (int i = 0; i < count; i++)
 			(void)fcntl(pass[i], F_SETFD, 0);
+		rig_limit_device();
 		(void)execv(args[0], (char *const *)(uintptr_t)args);
 		_exit(127);
 	}

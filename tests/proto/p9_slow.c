@@ -268,6 +268,9 @@ Test(slow, both_end_when_the_device_is_told_to)
 {
 	slow.gives_up = true;
 	send_all();
+	/* An ending process closes its files, which FUSE waits for; only what io_uring leaves behind makes it give that up. */
+	if (getenv("VIRTFS_WITHOUT"))
+		slow_fuse_hold(&slow, slow.hold & ~OP(FLUSH));
 	/* end() sends SIGTERM and waits for both, with all that waits still waiting. */
 	start_ns = loop_now();
 	cr_assert_eq(kill(rig.device, SIGTERM), 0);

@@ -434,3 +434,59 @@ Test(device_walls, dies_with_who_started_it)
 	memcpy(rig.rig.dir, told.dir, sizeof(told.dir));
 	(void)rig_end(&rig.rig);
 }
+
+/* ---- hosts without io_uring ---- */
+
+static void without_ring(void)
+{
+	if (hide_call(SYS_io_uring_setup, HIDDEN_ANY, EPERM) < 0)
+		_exit(99);
+}
+
+static unsigned long threads(void)
+{
+	return strtoul(status("Threads"), NULL, 10);
+}
+
+/* What capabilities, identity and filters are is each thread's own. */
+static void each_thread_must_have_no_right(void)
+{
+	static const char *const same[] = {"CapEff", "CapPrm",     "CapBnd",  "Uid",
+	                                   "Gid",    "NoNewPrivs", "Seccomp", "Seccomp_filters"};
+	DIR *d = opendir(proc_path(rig.device, "task"));
+	struct dirent *e;
+
+	cr_assert_not_null(d);
+	must_have_no_right();
+	while ((e = readdir(d))) {
+		pid_t thread = (pid_t)strtol(e->d_name, NULL, 10);
+
+		for (size_t i = 0; thread && i < ARRAY_SIZE(same); i++) {
+			char mine[128];
+
+			(void)snprintf(mine, sizeof(mine), "%s", proc_status(thread, same[i]));
+			cr_assert_str_eq(mine, status(same[i]), "%s of thread %d", same[i],
+			                 (int)thread);
+		}
+	}
+	(void)closedir(d);
+}
+
+Test(device_walls, threads_of_a_host_without_io_uring_have_no_right_either)
+{
+	start(NULL, without_ring);
+	cr_assert_not_null(strstr(rig_log(&rig.rig), "no io_uring (EPERM)"), "%s", rig.rig.log);
+	cr_assert_gt(threads(), 1);
+	owners_must_be_seen();
+	each_thread_must_have_no_right();
+	p9_rig_end(&rig);
+	start(ARGS("--io", "threads"), NULL);
+	cr_assert_gt(threads(), 1);
+	p9_rig_end(&rig);
+	start(ARGS("--io", "io_uring"), NULL);
+	cr_assert_eq(threads(), 1);
+	p9_rig_end(&rig);
+	must_refuse("cannot have the io_uring of --io: EPERM", ARGS("--io", "io_uring"),
+	            without_ring);
+	must_refuse("--io 'aio': must be auto, io_uring or threads", ARGS("--io", "aio"), NULL);
+}
