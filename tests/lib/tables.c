@@ -5,6 +5,7 @@
 #include "wire/p9.h"
 #include "wire/rpc.h"
 #include "wire/vhost_user.h"
+#include "wire/virtio_blk.h"
 
 #include <string.h>
 
@@ -28,8 +29,13 @@
 #define WT_DEF  "wire/vhost_user.def"
 #include "tests/lib/expand_rows.h"
 
+#define WT_NS   vblk
+#define WT_NAME "virtio-blk"
+#define WT_DEF  "wire/virtio_blk.def"
+#include "tests/lib/expand_rows.h"
+
 struct table_row table_rows[ARRAY_SIZE(legacy_rows) + ARRAY_SIZE(rpc_rows) + ARRAY_SIZE(p9_rows) +
-                            ARRAY_SIZE(vhu_rows)];
+                            ARRAY_SIZE(vhu_rows) + ARRAY_SIZE(vblk_rows)];
 const size_t table_row_count = ARRAY_SIZE(table_rows);
 
 /* Runs before main: the rows of all protocols in one array. */
@@ -44,4 +50,6 @@ __attribute__((constructor)) static void collect(void)
 	memcpy(to, p9_rows, sizeof(p9_rows));
 	to += ARRAY_SIZE(p9_rows);
 	memcpy(to, vhu_rows, sizeof(vhu_rows));
+	to += ARRAY_SIZE(vhu_rows);
+	memcpy(to, vblk_rows, sizeof(vblk_rows));
 }
