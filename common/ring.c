@@ -12,29 +12,57 @@
 #include <sys/eventfd.h>
 
 /* Threads of the kernel that may wait for files at once: one stuck write to each of so many files delays no other. */
-#define WORKERS 512
+#define WORKERS       512
+#define FILES_WORKERS 64 /* likewise, of a ring with files */
 
 struct ring {
 	struct io_uring uring;
+	struct loop *loop;
 	struct loop_source completions;
 	struct ring_threads *threads; /* instead; then nothing else of this is in use */
+	struct loop_poller poller;    /* of a ring with files */
+	unsigned under_way;
 	bool to_submit;
+	bool files; /* it has a table of them */
 };
 
-static const uint8_t allowed[] = {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
-                                  IORING_OP_CLOSE, IORING_OP_ASYNC_CANCEL};
+/** struct rules - what a ring may do, for good */
+struct rules {
+	const uint8_t *ops;
+	size_t count;
+	uint8_t flags;      /* IOSQE_ that an operation may have */
+	uint8_t must_flags; /* that each has */
+	bool update_files;
+};
 
-static int restrict_ring(struct io_uring *uring)
+#define OPS_MAX 8
+
+static const uint8_t any_file[] = {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
+                                   IORING_OP_CLOSE, IORING_OP_ASYNC_CANCEL};
+static const uint8_t own_files[] = {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
+                                    IORING_OP_FALLOCATE};
+static const uint8_t only_read[] = {IORING_OP_READV, IORING_OP_FSYNC};
+
+static int restrict_ring(struct io_uring *uring, const struct rules *rules)
 {
-	struct io_uring_restriction r[ARRAY_SIZE(allowed) + 1] = {0};
+	struct io_uring_restriction r[OPS_MAX + 3] = {0};
+	unsigned n = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++) {
-		r[i].opcode = IORING_RESTRICTION_SQE_OP;
-		r[i].sqe_op = allowed[i];
+	for (size_t i = 0; i < rules->count; i++) {
+		r[n].opcode = IORING_RESTRICTION_SQE_OP;
+		r[n++].sqe_op = rules->ops[i];
 	}
-	r[ARRAY_SIZE(allowed)].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-	r[ARRAY_SIZE(allowed)].sqe_flags = IOSQE_ASYNC;
-	return io_uring_register_restrictions(uring, r, ARRAY_SIZE(r));
+	r[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	r[n++].sqe_flags = rules->flags;
+	if (rules->must_flags) {
+		r[n].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
+		r[n++].sqe_flags = rules->must_flags;
+	}
+	if (rules->update_files) {
+		r[n].opcode = IORING_RESTRICTION_REGISTER_OP;
+		r[n++].register_op = IORING_REGISTER_FILES_UPDATE;
+	}
+	return io_uring_register_restrictions(uring, r, n);
 }
 
 /* Ends what is complete. Return: whether anything was. */
@@ -48,6 +76,7 @@ static bool reap(struct ring *r)
 		int result = cqe->res;
 
 		io_uring_cqe_seen(&r->uring, cqe);
+		r->under_way--;
 		if (!op) /* of a cancellation */
 			continue;
 		op->done(op, result);
@@ -77,7 +106,27 @@ static bool submit(void *ring)
 	return reap(r);
 }
 
-int ring_new(struct loop *l, unsigned entries, struct ring **ret)
+/* Places without files: a kernel before 5.19 has no shorter way to say so. */
+static int make_table(struct io_uring *uring, unsigned files)
+{
+	AUTO_FREE int *none = malloc(files * sizeof(*none));
+
+	if (!none)
+		return -ENOMEM;
+	for (unsigned i = 0; i < files; i++)
+		none[i] = -1;
+	return io_uring_register_files(uring, none, files);
+}
+
+static bool look(struct loop_poller *p)
+{
+	const struct ring *r = (struct ring *)((char *)p - offsetof(struct ring, poller));
+
+	return r->under_way > 0 && io_uring_cq_ready(&r->uring) > 0;
+}
+
+static int make(struct loop *l, unsigned entries, unsigned files, const struct rules *rules,
+                struct ring **ret)
 {
 	struct io_uring_params p = {.flags = IORING_SETUP_R_DISABLED};
 	struct ring *r = calloc(1, sizeof(*r));
@@ -90,14 +139,19 @@ int ring_new(struct loop *l, unsigned entries, struct ring **ret)
 		free(r);
 		return e;
 	}
+	r->loop = l;
+	r->files = files > 0;
 	/* Older kernels know no such number; then four a processor wait at once. */
-	(void)io_uring_register_iowq_max_workers(&r->uring, (unsigned[]){WORKERS, 0});
+	(void)io_uring_register_iowq_max_workers(&r->uring,
+	                                         (unsigned[]){files ? FILES_WORKERS : WORKERS, 0});
 	r->completions.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r->completions.ready = complete;
 	e = r->completions.fd < 0 ? -errno
 	                          : io_uring_register_eventfd(&r->uring, r->completions.fd);
+	if (e == 0 && files > 0)
+		e = make_table(&r->uring, files);
 	if (e == 0)
-		e = restrict_ring(&r->uring);
+		e = restrict_ring(&r->uring, rules);
 	if (e == 0)
 		e = io_uring_enable_rings(&r->uring);
 	if (e == 0)
@@ -111,6 +165,50 @@ int ring_new(struct loop *l, unsigned entries, struct ring **ret)
 	loop_idle(l, submit, r);
 	*ret = r;
 	return 0;
+}
+
+int ring_new(struct loop *l, unsigned entries, struct ring **ret)
+{
+	static const struct rules rules = {
+	    .ops = any_file, .count = ARRAY_SIZE(any_file), .flags = IOSQE_ASYNC};
+
+	return make(l, entries, 0, &rules, ret);
+}
+
+int ring_new_files(struct loop *l, unsigned entries, unsigned files, bool writes, struct ring **ret)
+{
+	const struct rules rules = {.ops = writes ? own_files : only_read,
+	                            .count = writes ? ARRAY_SIZE(own_files) : ARRAY_SIZE(only_read),
+	                            .flags = IOSQE_FIXED_FILE,
+	                            .must_flags = IOSQE_FIXED_FILE,
+	                            .update_files = true};
+	int e = make(l, entries, files, &rules, ret);
+
+	if (e < 0)
+		return e;
+	(*ret)->poller = (struct loop_poller){.look = look};
+	loop_poll(l, &(*ret)->poller);
+	return 0;
+}
+
+void ring_free(struct ring *r)
+{
+	if (!r)
+		return;
+	if (r->files)
+		loop_poll_remove(r->loop, &r->poller);
+	loop_idle_remove(r->loop, r);
+	loop_remove(r->loop, &r->completions);
+	fd_close(&r->completions.fd);
+	io_uring_queue_exit(&r->uring);
+	free(r);
+}
+
+int ring_file(struct ring *r, unsigned place, int fd)
+{
+	int e = io_uring_register_files_update(&r->uring, place, &fd, 1);
+
+	return e < 0 ? e : 0;
 }
 
 int ring_new_threads(struct loop *l, struct ring **ret)
@@ -147,7 +245,17 @@ static struct io_uring_sqe *start(struct ring *r)
 	if (!sqe)
 		return NULL;
 	r->to_submit = true;
+	r->under_way++;
 	return sqe;
+}
+
+/* What each operation has in common, when all else of it is said. */
+static int started(const struct ring *r, struct ring_op *op, struct io_uring_sqe *sqe, bool apart)
+{
+	sqe->flags |= r->files ? IOSQE_FIXED_FILE : 0;
+	sqe->flags |= apart ? IOSQE_ASYNC : 0;
+	io_uring_sqe_set_data(sqe, op);
+	return 0;
 }
 
 int ring_readv(struct ring *r, struct ring_op *op, int fd, const struct iovec *pieces,
@@ -166,9 +274,7 @@ int ring_readv(struct ring *r, struct ring_op *op, int fd, const struct iovec *p
 	if (!sqe)
 		return -EBUSY;
 	io_uring_prep_readv(sqe, fd, pieces, count, offset);
-	sqe->flags |= op->never_here ? IOSQE_ASYNC : 0;
-	io_uring_sqe_set_data(sqe, op);
-	return 0;
+	return started(r, op, sqe, op->never_here);
 }
 
 int ring_writev(struct ring *r, struct ring_op *op, int fd, const struct iovec *pieces,
@@ -187,9 +293,7 @@ int ring_writev(struct ring *r, struct ring_op *op, int fd, const struct iovec *
 	if (!sqe)
 		return -EBUSY;
 	io_uring_prep_writev(sqe, fd, pieces, count, offset);
-	sqe->flags |= op->never_here ? IOSQE_ASYNC : 0;
-	io_uring_sqe_set_data(sqe, op);
-	return 0;
+	return started(r, op, sqe, op->never_here);
 }
 
 int ring_fsync(struct ring *r, struct ring_op *op, int fd, bool data_only)
@@ -203,8 +307,18 @@ int ring_fsync(struct ring *r, struct ring_op *op, int fd, bool data_only)
 	if (!sqe)
 		return -EBUSY;
 	io_uring_prep_fsync(sqe, fd, data_only ? IORING_FSYNC_DATASYNC : 0);
-	io_uring_sqe_set_data(sqe, op);
-	return 0;
+	return started(r, op, sqe, false);
+}
+
+int ring_fallocate(struct ring *r, struct ring_op *op, int place, int mode, uint64_t offset,
+                   uint64_t size)
+{
+	struct io_uring_sqe *sqe = start(r);
+
+	if (!sqe)
+		return -EBUSY;
+	io_uring_prep_fallocate(sqe, place, mode, (off_t)offset, (off_t)size);
+	return started(r, op, sqe, false);
 }
 
 int ring_close(struct ring *r, struct ring_op *op, int fd)
@@ -217,9 +331,7 @@ int ring_close(struct ring *r, struct ring_op *op, int fd)
 	if (!sqe)
 		return -EBUSY;
 	io_uring_prep_close(sqe, fd);
-	sqe->flags |= IOSQE_ASYNC;
-	io_uring_sqe_set_data(sqe, op);
-	return 0;
+	return started(r, op, sqe, true);
 }
 
 void ring_cancel(struct ring *r, struct ring_op *op)

@@ -4,7 +4,7 @@
  * with liburing.h.
  *
  * What a ring does no system call filter sees. So it is made before the filter, and restricted
- * (IORING_REGISTER_RESTRICTIONS) to the five operations below, none of which opens anything.
+ * (IORING_REGISTER_RESTRICTIONS) to the operations that are listed with its making, none of which opens anything.
  */
 #ifndef VIRTFS_COMMON_RING_H
 #define VIRTFS_COMMON_RING_H
@@ -40,9 +40,25 @@ struct ring_op {
 	struct ring_job job;
 };
 
-/** ring_new() - A ring for so many operations at once, its completions on the loop. Return: 0 or
- * -errno. */
+/** ring_new() - A ring for so many operations at once on any descriptor, all of those below but ring_fallocate(); its
+ * completions on the loop. Return: 0 or -errno. */
 int MUST_CHECK ring_new(struct loop *l, unsigned entries, struct ring **ret);
+
+/**
+ * ring_new_files() - A ring for files of its own table only, which has so many places
+ *
+ * What is called fd below is a place in the table then. It reads and syncs; only if writes is set can it write and
+ * allocate. Its completions are looked for while the loop looks before it sleeps. Return: 0 or -errno.
+ */
+int MUST_CHECK ring_new_files(struct loop *l, unsigned entries, unsigned files, bool writes,
+                              struct ring **ret);
+
+/** ring_free() - Of a ring with files, and without operations under way. NULL is fine. */
+void ring_free(struct ring *r);
+
+/** ring_file() - Put a file into a place of the table, or take out what is there (-1). The caller keeps fd. Return: 0 or
+ * -errno. */
+int MUST_CHECK ring_file(struct ring *r, unsigned place, int fd);
 
 /**
  * ring_new_threads() - The same for a host that has no io_uring for us: by threads of this process (ring_threads.h)
@@ -61,6 +77,9 @@ int MUST_CHECK ring_readv(struct ring *r, struct ring_op *op, int fd, const stru
 int MUST_CHECK ring_writev(struct ring *r, struct ring_op *op, int fd, const struct iovec *pieces,
                            unsigned count, uint64_t offset);
 int MUST_CHECK ring_fsync(struct ring *r, struct ring_op *op, int fd, bool data_only);
+/** ring_fallocate() - Of a ring with files that writes; mode as of fallocate(2). */
+int MUST_CHECK ring_fallocate(struct ring *r, struct ring_op *op, int place, int mode,
+                              uint64_t offset, uint64_t size);
 int MUST_CHECK ring_close(struct ring *r, struct ring_op *op, int fd);
 
 /** ring_cancel() - Ask for an early end; done is called in any case, with -ECANCELED if it came in

@@ -113,6 +113,12 @@ static inline struct iovec guest_slice(struct iovec v, size_t offset, size_t siz
 	return (struct iovec){.iov_base = (uint8_t *)v.iov_base + offset, .iov_len = size};
 }
 
+/** guest_is_aligned() - Whether v starts at a multiple of align, and is as long as a multiple of unit: powers of two. */
+static inline bool guest_is_aligned(struct iovec v, size_t align, size_t unit)
+{
+	return ((uintptr_t)v.iov_base & (align - 1)) == 0 && (v.iov_len & (unit - 1)) == 0;
+}
+
 /** guest_copy_out() / guest_copy_in() - All of v to memory of ours, which the compiler will not
  * read again from the guest's; or the other way. */
 void guest_copy_out(void *to, struct iovec v);
