@@ -10,6 +10,7 @@
 
 #include "common/compiler.h"
 #include "common/loop.h"
+#include "common/sbuf.h"
 #include "virtio-blk/disk_cache.h"
 
 #include <stdbool.h>
@@ -43,15 +44,19 @@ struct disk_spec {
 	unsigned queues;     /* 1 to DISK_QUEUES_MAX; 0: DISK_QUEUES */
 	unsigned queue_size; /* a power of two up to DISK_QUEUE_SIZE_MAX; 0: DISK_QUEUE_SIZE */
 	int vhost_user_fd;   /* a stream socket, listening or connected; the disk's own likewise */
+	/* An emulator's connection has ended, but not by disk_close(); or NULL. It may call disk_close(). */
+	void (*left)(void *context, struct disk *d);
+	void *context;
 };
 
 /**
  * disk_new() - Attach a disk and offer it to the emulator
  *
- * Return: 0, or -errno with image and socket still the caller's: -EEXIST for an id that is taken, -ENOSPC when there are
+ * Return: 0, or -errno with image and socket still the caller's and one line in why: -EEXIST for an id that is taken, -ENOSPC when there are
  * DISKS_MAX, -EINVAL for numbers and texts outside of what struct disk_spec says, -ENOTSOCK for no Unix stream socket.
  */
-int MUST_CHECK disk_new(struct disk_host *h, const struct disk_spec *spec, struct disk **ret);
+int MUST_CHECK disk_new(struct disk_host *h, const struct disk_spec *spec, struct sbuf *why,
+                        struct disk **ret);
 
 /**
  * disk_close() - Detach it
@@ -66,10 +71,10 @@ void disk_close(struct disk *d, void (*done)(void *context), void *context);
  * disk_resize() - Say its new size, in bytes
  *
  * 0: as large as its file or device is now. Else the file must be at least so long already: nothing here makes it longer.
- * The guest is told by a change of configuration. Return: 0; -EINVAL for a size that is no multiple of the image's logical
- * block; -ENOSPC for one beyond the file's end; -EBUSY while it is being closed; or -errno.
+ * The guest is told by a change of configuration. Return: 0; or -errno and a line in why: -EINVAL for a size that is no
+ * multiple of the image's block, -ENOSPC for one beyond the file's end, or others from asking for that.
  */
-int MUST_CHECK disk_resize(struct disk *d, uint64_t bytes);
+int MUST_CHECK disk_resize(struct disk *d, uint64_t bytes, struct sbuf *why);
 
 /** disk_find() - By its id; NULL if there is none. */
 struct disk *disk_find(const struct disk_host *h, const char *id);
@@ -85,6 +90,7 @@ struct disk_info {
 	enum disk_cache cache;
 	bool readonly, discard;
 	bool connected;   /* to an emulator */
+	bool listens;     /* for another, else there will be none */
 	bool write_cache; /* the driver's choice: whether its writes need a flush to be safe */
 	unsigned queues;
 	uint64_t size; /* bytes */
