@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
+#include <linux/io_uring.h>
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -60,6 +61,7 @@ static const struct {
     {"F_ADD_SEALS", F_ADD_SEALS},
     {"F_OFD_SETLK", F_OFD_SETLK},
     {"F_OFD_GETLK", F_OFD_GETLK},
+    {"IORING_REGISTER_FILES_UPDATE", IORING_REGISTER_FILES_UPDATE},
     {"PROT_READ|PROT_WRITE", PROT_READ | PROT_WRITE},
 };
 

@@ -25,6 +25,7 @@ enum {
 	OPT_SOCKET_PATH,
 	OPT_FD,
 	OPT_TAG,
+	OPT_DISK,
 	OPT_READY_FD,
 	OPT_MAX_FIDS,
 	OPT_POLL_US,
@@ -39,8 +40,9 @@ enum {
 };
 
 static const struct option_row rows[] = {
-    [OPT_HELPER_FD] = {"helper-fd", 0, "N",
-                       "the SOCK_SEQPACKET socket to virtfs-proxy-helper (required)"},
+    [OPT_HELPER_FD] =
+        {"helper-fd", 0, "N",
+         "the SOCK_SEQPACKET socket to virtfs-proxy-helper; there is no share without"},
     [OPT_HANDOVER_FD] = {"handover-fd", 0, "N",
                          "take sockets of new helpers from this SOCK_SEQPACKET socket"},
     [OPT_LISTEN] = {"listen", 0, "unix:PATH", "serve 9P to all who connect to PATH"},
@@ -50,6 +52,8 @@ static const struct option_row rows[] = {
                 "the stream socket N instead of a path; when it is connected, end with it"},
     [OPT_TAG] = {"tag", 0, "TAG",
                  "mount tag of the vhost-user device; --fd N is for an emulator then"},
+    [OPT_DISK] = {"disk", 0, "KEY=VALUE,...",
+                  "a vhost-user block device of an image that was passed; again for more"},
     [OPT_READY_FD] = {"ready-fd", 0, "N", "write a newline to descriptor N when ready"},
     [OPT_MAX_FIDS] = {"max-fids", 0, "N", "fids all clients together may have (default 2097152)"},
     [OPT_POLL_US] =
@@ -74,9 +78,11 @@ static void print_help(void)
 	(void)printf(
 	    "Usage: virtfs-device --helper-fd N --tag TAG (--socket-path PATH | --fd N) [options]\n"
 	    "       virtfs-device --helper-fd N (--listen unix:PATH | --fd N) [options]\n"
-	    "A virtio-9p device over vhost-user, or a 9P2000.L server on a socket; what it needs "
-	    "of\n"
-	    "files it asks virtfs-proxy-helper for.\n\n");
+	    "       virtfs-device --disk id=ID,fd=N,format=raw,socket-path=PATH... [options]\n"
+	    "A virtio-9p device over vhost-user, or a 9P2000.L server on a socket, that asks\n"
+	    "virtfs-proxy-helper for what it needs of files; and virtio-blk devices of images "
+	    "that\n"
+	    "are passed to it.\n\n");
 	options_help(rows, ARRAY_SIZE(rows));
 }
 
@@ -223,6 +229,8 @@ static bool take(struct config *c, int option, const char *value)
 	case OPT_SOCKET_PATH:
 		c->vhost_user = true;
 		return path_once(c, value);
+	case OPT_DISK:
+		return disk_option_add(&c->disks, value);
 	case OPT_TAG:
 		return tag(value, &c->tag);
 	case OPT_SYSLOG:
@@ -255,6 +263,11 @@ static int activated(void)
 /* Options that need or exclude each other. */
 static bool check_together(struct config *c)
 {
+	bool shares =
+	    c->helper_fd >= 0 || c->handover_fd >= 0 || c->fd >= 0 || c->listen_path || c->tag;
+
+	if (!shares && c->disks.count > 0)
+		return true;
 	if (c->fd < 0 && !c->listen_path)
 		c->fd = activated();
 	if (c->helper_fd < 0)
@@ -294,10 +307,10 @@ enum config_result config_parse(int argc, char **argv, struct config *ret)
 			(void)printf("virtfs-device " VIRTFS_VERSION "\n");
 			return CONFIG_DONE;
 		case OPT_PRINT_CAPABILITIES:
-			(void)printf("{\n  \"type\": \"9p\",\n  \"version\": \"" VIRTFS_VERSION
-			             "\",\n"
+			(void)printf("{\n  \"type\": \"9p\",\n  \"types\": [\"9p\", \"block\"],\n  "
+			             "\"version\": \"" VIRTFS_VERSION "\",\n"
 			             "  \"transports\": [\"vhost-user\", \"socket\"],\n"
-			             "  \"features\": [\"handover\", \"ready-fd\"]\n}\n");
+			             "  \"features\": [\"disk\", \"handover\", \"ready-fd\"]\n}\n");
 			return CONFIG_DONE;
 		default:
 			if (option == OPTIONS_BAD || !take(ret, option, value)) {

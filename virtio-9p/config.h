@@ -6,6 +6,7 @@
 #include "common/compiler.h"
 #include "common/log.h"
 #include "common/user.h"
+#include "virtio-9p/disk_option.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,7 +24,7 @@ enum config_io {
 };
 
 struct config {
-	int helper_fd;
+	int helper_fd;           /* or -1: there is no share */
 	int handover_fd;         /* or -1 */
 	int fd;                  /* a client, a front end or a listening socket of such; or -1 */
 	const char *listen_path; /* or NULL: where to listen, with tag for front ends */
@@ -38,6 +39,7 @@ struct config {
 	enum config_io io;
 	bool syslog;
 	enum log_level log_level;
+	struct disk_options disks;
 };
 
 enum config_result { CONFIG_RUN, CONFIG_DONE, CONFIG_BAD };

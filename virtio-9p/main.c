@@ -28,6 +28,7 @@ struct device {
 	struct p9_server server;
 	struct t_socket *clients;
 	struct t_virtio *guest;
+	struct disk_host *disks;
 	const struct config *config;
 	int listener;
 	struct loop_source handover;
@@ -154,6 +155,8 @@ static int check_sockets(const struct config *c)
 {
 	int type = 0;
 
+	if (c->helper_fd < 0)
+		return 0;
 	if (!usock_is_connected(c->helper_fd, &type) || type != SOCK_SEQPACKET) {
 		log_error("--helper-fd %d: must be a connected Unix socket of type SOCK_SEQPACKET",
 		          c->helper_fd);
@@ -190,9 +193,8 @@ static int give_socket(const char *path, const struct user *user)
 	return fchownat(fd, "", user->uid, user->gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
-static int listen_at(const struct config *c, int *ret_listener)
+static int listen_at(const struct config *c, const char *path, int *ret_listener)
 {
-	const char *path = c->listen_path;
 	mode_t before = umask(077);
 	int r = usock_listen(path, ret_listener);
 
@@ -224,8 +226,39 @@ static int start_ring(struct device *d)
 	return 0;
 }
 
+/* Disks of a connected socket end with it, and the device with the last. */
+static void disk_left(void *context, struct disk *disk UNUSED)
+{
+	struct device *d = context;
+	struct disk_info info;
+
+	if (d->config->helper_fd >= 0)
+		return;
+	for (struct disk *i = disk_next(d->disks, NULL); i; i = disk_next(d->disks, i)) {
+		disk_get_info(i, &info);
+		if (info.listens || info.connected)
+			return;
+	}
+	loop_stop(d->loop);
+}
+
+static int start_disks(struct device *d, struct config *c)
+{
+	int r = disk_host_new(d->loop, &d->disks);
+
+	if (r < 0)
+		log_error("cannot serve disks without io_uring: %s", errno_name(r));
+	for (size_t i = 0; r == 0 && i < c->disks.count; i++) {
+		struct disk_option *o = &c->disks.disk[i];
+
+		if (o->socket_path)
+			r = listen_at(c, o->socket_path, &o->vhost_user_fd);
+	}
+	return r < 0 ? r : disk_options_attach(&c->disks, d->disks, disk_left, d);
+}
+
 /* What takes a right that the device will not have. */
-static int start(struct device *d, const struct config *c, int listener)
+static int start(struct device *d, struct config *c, int listener)
 {
 	int r = loop_new(&d->loop);
 
@@ -235,13 +268,15 @@ static int start(struct device *d, const struct config *c, int listener)
 	if (r < 0)
 		return r;
 	loop_poll_for(d->loop, (uint64_t)c->poll_us * 1000);
-	return start_ring(d);
+	if (c->disks.count > 0)
+		r = start_disks(d, c);
+	return r < 0 || c->helper_fd < 0 ? r : start_ring(d);
 }
 
 /* Threads have the rights that there are when they are made: so they are made when there are none. */
 static int start_threads(struct device *d)
 {
-	int r = d->ring ? 0 : ring_new_threads(d->loop, &d->ring);
+	int r = ring_new_threads(d->loop, &d->ring);
 
 	if (r < 0)
 		log_error("cannot start threads: %s", errno_name(r));
@@ -276,15 +311,15 @@ static int lock_down(struct device *d)
 
 	if (r == 0)
 		r = lockdown_rights();
-	threads = r == 0 && !d->ring;
-	if (r == 0)
+	threads = r == 0 && d->config->helper_fd >= 0 && !d->ring;
+	if (threads)
 		r = start_threads(d);
-	if (r == 0)
+	if (r == 0 && d->config->helper_fd >= 0)
 		r = start_server(d, sees_ids);
 	return r < 0 ? r : lockdown_filter(threads);
 }
 
-static int serve(const struct config *c)
+static int serve(struct config *c)
 {
 	int listener = -1, syslog_fd = -1;
 	int r = check_sockets(c), type;
@@ -292,10 +327,10 @@ static int serve(const struct config *c)
 	if (r == 0)
 		r = lockdown_start(c);
 	if (r == 0 && c->listen_path)
-		r = listen_at(c, &listener);
-	else if (r == 0 && usock_is_listening(c->fd, &type))
+		r = listen_at(c, c->listen_path, &listener);
+	else if (r == 0 && c->fd >= 0 && usock_is_listening(c->fd, &type))
 		listener = c->fd;
-	if (r == 0 && c->tag)
+	if (r == 0 && (c->tag || c->disks.count > 0))
 		r = guest_memory_guard();
 	if (r < 0)
 		return r;
@@ -313,6 +348,8 @@ static int serve(const struct config *c)
 		return r;
 	if (syslog_fd >= 0)
 		log_to_syslog(syslog_fd);
+	if (c->helper_fd < 0)
+		ready_tell(&device.ready);
 	r = loop_run(device.loop);
 	if (r == 0 && device.failed) {
 		log_error("the helper does not answer");
