@@ -44,19 +44,19 @@ long vu_rig_device_proc(const struct vu_rig *r, const char *key)
 
 /* ---- the programs ---- */
 
-static pid_t spawn(struct vu_rig *r, const char *const *args, const int *pass, int count)
+pid_t vu_spawn(int *err, const char *const *args, const int *pass, int count)
 {
 	pid_t pid;
 
 	cr_assert_not_null(args[0], "VIRTFS_DEVICE must name the program under test");
-	if (r->rig.err < 0)
-		r->rig.err = memfd_create("stderr", MFD_CLOEXEC);
-	cr_assert_geq(r->rig.err, 0);
+	if (*err < 0)
+		*err = memfd_create("stderr", MFD_CLOEXEC);
+	cr_assert_geq(*err, 0);
 	pid = fork();
 	cr_assert_geq(pid, 0);
 	if (pid == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		(void)dup2(r->rig.err, STDERR_FILENO);
+		(void)dup2(*err, STDERR_FILENO);
 		for (int i = 0; i < count; i++)
 			(void)fcntl(pass[i], F_SETFD, 0);
 		rig_limit_device();
@@ -93,7 +93,8 @@ static void start_device(struct vu_rig *r)
 	}
 	(void)snprintf(numbers[0], sizeof(numbers[0]), "%d", helper);
 	(void)snprintf(numbers[1], sizeof(numbers[1]), "%d", ready[1]);
-	r->device = spawn(r, args, (int[]){helper, ready[1], pair[1]}, pair[1] < 0 ? 2 : 3);
+	r->device =
+	    vu_spawn(&r->rig.err, args, (int[]){helper, ready[1], pair[1]}, pair[1] < 0 ? 2 : 3);
 	r->peer = pair[0];
 	fd_close(&pair[1]);
 	fd_close(&ready[1]);

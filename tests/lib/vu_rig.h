@@ -82,4 +82,8 @@ long vu_rig_device_proc(const struct vu_rig *r, const char *key);
 
 int vu_fd_count(pid_t pid);
 
+/** vu_spawn() - Run a program with these arguments; descriptors of pass stay open for it. Its standard error goes to *err, a
+ * file that is made if there is none (-1). It dies with the test. */
+pid_t vu_spawn(int *err, const char *const *args, const int *pass, int count);
+
 #endif
