@@ -77,6 +77,16 @@ static int make_empty(int *ret_tree)
 	return *ret_tree < 0 ? -errno : 0;
 }
 
+int confine_pivot(int tree)
+{
+	if (move_mount(tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0 || fchdir(tree) < 0)
+		return -errno;
+	/* pivot_root(2), NOTES: the old root is stacked on the new one and taken off at once. */
+	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0)
+		return -errno;
+	return chdir("/") < 0 ? -errno : 0;
+}
+
 int confine_empty_root(void)
 {
 	AUTO_CLOSE int tree = -1;
@@ -84,13 +94,9 @@ int confine_empty_root(void)
 
 	if (r < 0)
 		return r;
-	if (mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) < 0 ||
-	    move_mount(tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0 || fchdir(tree) < 0)
+	if (mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) < 0)
 		return -errno;
-	/* pivot_root(2), NOTES: the old root is stacked on the new one and taken off at once. */
-	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0)
-		return -errno;
-	return chdir("/") < 0 ? -errno : 0;
+	return confine_pivot(tree);
 }
 
 int confine_empty_chroot(void)

@@ -33,6 +33,13 @@ int MUST_CHECK confine_drop_groups(void);
 int MUST_CHECK confine_unshare(int kinds);
 
 /**
+ * confine_pivot() - Make tree, a mount that is mounted nowhere (open_tree(2), fsmount(2)), the root and all that is mounted
+ *
+ * In a mount namespace of one's own whose mounts are private. The working directory is the new root then.
+ */
+int MUST_CHECK confine_pivot(int tree);
+
+/**
  * confine_empty_root() - Have a root directory that is empty and read-only, and nothing else mounted
  *
  * In a mount namespace of one's own, with CAP_SYS_ADMIN over it. -EINVAL where the root is no mount (after a chroot(2)).

@@ -18,6 +18,7 @@ static struct {
 	enum log_level max_level;
 	int fd;
 	bool is_syslog;
+	char pid[16];
 } out = {.program = "virtfs", .max_level = LOG_LEVEL_INFO, .fd = STDERR_FILENO, .is_syslog = false};
 
 static const struct {
@@ -59,8 +60,20 @@ int log_open_syslog(int *ret_fd)
 	return 0;
 }
 
+void log_know_pid(void)
+{
+	ssize_t n = readlink("/proc/self", out.pid, sizeof(out.pid) - 1);
+
+	if (n > 0)
+		out.pid[n] = '\0';
+	else
+		(void)snprintf(out.pid, sizeof(out.pid), "%d", (int)getpid());
+}
+
 void log_to_syslog(int fd)
 {
+	if (!out.pid[0])
+		log_know_pid();
 	out.fd = fd;
 	out.is_syslog = true;
 }
@@ -83,8 +96,8 @@ void log_line(enum log_level level, const char *format, ...)
 	(void)vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
 	if (out.is_syslog)
-		sbuf_add(&s, "<%d>%s[%d]: %s", LOG_DAEMON | levels[level].severity, out.program,
-		         (int)getpid(), message);
+		sbuf_add(&s, "<%d>%s[%s]: %s", LOG_DAEMON | levels[level].severity, out.program,
+		         out.pid, message);
 	else
 		sbuf_add(&s, "%s: %s: %s\n", out.program, levels[level].name, message);
 	/* There is nobody to tell when the log itself fails. */

@@ -25,6 +25,13 @@ bool MUST_CHECK log_level_from_name(const char *name, enum log_level *ret_level)
  * -errno. */
 int MUST_CHECK log_open_syslog(int *ret_fd);
 
+/**
+ * log_know_pid() - Remember this process's number for the system log, as the host has it
+ *
+ * To be called after the last fork and before the sandbox: in a PID namespace getpid(2) tells another.
+ */
+void log_know_pid(void);
+
 /** log_to_syslog() - Send all further lines there; fd is from log_open_syslog() and stays open for
  * good. */
 void log_to_syslog(int fd);

@@ -21,6 +21,11 @@ enum {
 	OPT_GID,
 	OPT_NODAEMON,
 	OPT_READONLY,
+	OPT_SANDBOX,
+	OPT_SUBIDS,
+	OPT_UID_MAP,
+	OPT_GID_MAP,
+	OPT_WHOLE_HOST,
 	OPT_READY_FD,
 	OPT_MAX_NODES,
 	OPT_LOG_LEVEL,
@@ -38,6 +43,14 @@ static const struct option_row rows[] = {
     [OPT_GID] = {"gid", 'g', "N", "group of the socket at PATH (with -s)"},
     [OPT_NODAEMON] = {"nodaemon", 'n', NULL, "stay in the foreground, log to standard error"},
     [OPT_READONLY] = {"readonly", 0, NULL, "refuse every change to the export"},
+    [OPT_SANDBOX] = {"sandbox", 0, "MODE",
+                     "namespace, chroot or none (default: the best to be had)"},
+    [OPT_SUBIDS] = {"subids", 0, NULL,
+                    "not as root: act for the ids of /etc/subuid and /etc/subgid too"},
+    [OPT_UID_MAP] = {"uid-map", 0,
+                     ":IN:OUT:COUNT:", "guest's users IN and on are the host's OUT and on"},
+    [OPT_GID_MAP] = {"gid-map", 0, ":IN:OUT:COUNT:", "the same of groups"},
+    [OPT_WHOLE_HOST] = {"whole-host", 0, NULL, "let DIR be /"},
     [OPT_READY_FD] = {"ready-fd", 0, "N", "write a newline to descriptor N when ready"},
     [OPT_MAX_NODES] = {"max-nodes", 0, "N",
                        "files and directories a device may hold (default 2097152)"},
@@ -62,7 +75,8 @@ static void print_capabilities(void)
 	             "  \"type\": \"9p-proxy-helper\",\n"
 	             "  \"version\": \"" VIRTFS_VERSION "\",\n"
 	             "  \"dialects\": [\"legacy\"],\n"
-	             "  \"features\": [\"readonly\", \"ready-fd\", \"sd-notify\", \"syslog\"]\n"
+	             "  \"features\": [\"readonly\", \"sandbox\", \"rootless\", \"ready-fd\", "
+	             "\"sd-notify\", \"syslog\"]\n"
 	             "}\n");
 }
 
@@ -73,6 +87,32 @@ static bool number(int option, const char *text, uint64_t max, uint64_t *ret)
 		return true;
 	log_error("--%s '%s': must be a decimal number from 0 to %llu", rows[option].name, text,
 	          (unsigned long long)max);
+	return false;
+}
+
+static bool take_sandbox(const char *text, enum sandbox *ret)
+{
+	static const char *const modes[] = {[SANDBOX_NAMESPACE] = "namespace",
+	                                    [SANDBOX_CHROOT] = "chroot",
+	                                    [SANDBOX_NONE] = "none"};
+
+	for (size_t i = SANDBOX_NAMESPACE; i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(text, modes[i]) == 0) {
+			*ret = (enum sandbox)i;
+			return true;
+		}
+	}
+	log_error("--sandbox '%s': must be namespace, chroot or none", text);
+	return false;
+}
+
+static bool take_map(int option, const char *text, struct id_map *map)
+{
+	if (id_map_add(map, text))
+		return true;
+	log_error("--%s '%s': must be :IN:OUT:COUNT:, three numbers, without what another map has; "
+	          "%d at the most",
+	          rows[option].name, text, ID_RANGES_MAX);
 	return false;
 }
 
@@ -120,6 +160,18 @@ static bool take(struct config *c, int option, const char *value, bool *have_uid
 	case OPT_READONLY:
 		c->readonly = true;
 		return true;
+	case OPT_SANDBOX:
+		return take_sandbox(value, &c->sandbox);
+	case OPT_UID_MAP:
+		return take_map(option, value, &c->ids.uids);
+	case OPT_GID_MAP:
+		return take_map(option, value, &c->ids.gids);
+	case OPT_SUBIDS:
+		c->ids.subids = true;
+		return true;
+	case OPT_WHOLE_HOST:
+		c->whole_host = true;
+		return true;
 	case OPT_SYSLOG:
 		c->syslog = true;
 		return true;
@@ -131,6 +183,20 @@ static bool take(struct config *c, int option, const char *value, bool *have_uid
 	default:
 		return false;
 	}
+}
+
+/* The helper is 0 inside. */
+static bool check_maps(const struct idmap_want *u)
+{
+	if (u->subids && u->uids.count + u->gids.count > 0)
+		log_error("--subids and --uid-map or --gid-map exclude each other");
+	else if (u->uids.count > 0 && !id_map_has(&u->uids, 0))
+		log_error("--uid-map: must map user 0: it is what the helper runs as");
+	else if (u->gids.count > 0 && !id_map_has(&u->gids, 0))
+		log_error("--gid-map: must map group 0: it is what the helper runs as");
+	else
+		return true;
+	return false;
 }
 
 static bool check(const struct config *c, bool have_uid, bool have_gid)
@@ -152,7 +218,7 @@ static bool check(const struct config *c, bool have_uid, bool have_gid)
 	} else if (c->max_nodes < NODES_LEAST) {
 		log_error("--max-nodes %u: must be %d or more", c->max_nodes, NODES_LEAST);
 	} else {
-		return true;
+		return check_maps(&c->ids);
 	}
 	return false;
 }

@@ -5,10 +5,19 @@
 
 #include "common/compiler.h"
 #include "common/log.h"
+#include "helper/idmap.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+/** enum sandbox - what keeps the helper in the export */
+enum sandbox {
+	SANDBOX_BEST, /* a mount namespace, or chroot where that is not to be had */
+	SANDBOX_NAMESPACE,
+	SANDBOX_CHROOT,
+	SANDBOX_NONE, /* nothing changes the root: files are looked up beneath the export */
+};
 
 struct config {
 	const char *path;        /* of the export */
@@ -18,6 +27,9 @@ struct config {
 	gid_t gid;
 	bool foreground;
 	bool readonly;
+	bool whole_host; /* the export may be / */
+	enum sandbox sandbox;
+	struct idmap_want ids;
 	bool syslog;
 	enum log_level log_level;
 	int ready_fd;       /* or -1 */

@@ -5,16 +5,45 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 
 int export_open(const char *path, struct export *ret)
 {
-	int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
 	ret->root = fd;
 	return 0;
+}
+
+bool export_is_host_root(const struct export *x)
+{
+	struct stat root, st;
+
+	return stat("/", &root) == 0 && fstat(x->root, &st) == 0 && root.st_dev == st.st_dev &&
+	       root.st_ino == st.st_ino;
+}
+
+const char *export_remark(const struct export *x)
+{
+	struct statvfs fs;
+	struct stat st;
+
+	/* Who may not enter it meets nothing of what is in it. */
+	if (fstat(x->root, &st) < 0 || fstatvfs(x->root, &fs) < 0 ||
+	    !(st.st_mode & (S_IXGRP | S_IXOTH)))
+		return NULL;
+	if (!(fs.f_flag & ST_NOSUID))
+		return "set-id programs that a guest makes there work for the host's users: mount "
+		       "it nosuid,nodev, or "
+		       "close it to them (mode 0700)";
+	if (!(fs.f_flag & ST_NODEV))
+		return "devices that a guest makes there work for the host's users: mount it "
+		       "nodev, or close it to them "
+		       "(mode 0700)";
+	return NULL;
 }
 
 /* File systems whose files are doors into the kernel or into processes, whoever holds them open. */

@@ -15,6 +15,7 @@ struct export
 	int proc_fds; /* O_PATH of /proc/self/fd, also the working directory: node.c reopens files
 	                 through it */
 	bool readonly;
+	bool is_mapped; /* served in a user namespace: owners are as that maps them */
 	bool is_memory; /* a tmpfs: nothing of it ever waits */
 	bool is_local;  /* reads, writes and fstat of an open file wait for nothing but its disk */
 	bool has_generations; /* the file system answers FS_IOC_GETVERSION */
@@ -28,14 +29,19 @@ struct export
 /**
  * export_open() - Look path up, once and for all
  *
- * The last name of path must be a directory itself, not a symbolic link to one.
- * Return: 0 or -errno (-ENOTDIR for a symbolic link too).
+ * Symbolic links are followed, the last one too. Return: 0 or -errno.
  */
 int MUST_CHECK export_open(const char *path, struct export *ret);
 
 /** export_is_kernel_interface() - Whether fd is of procfs, sysfs or the like: never opened for a
  * guest. */
 bool MUST_CHECK export_is_kernel_interface(int fd);
+
+/** export_is_host_root() - Whether it is the root directory of this process, under whatever name. */
+bool MUST_CHECK export_is_host_root(const struct export *x);
+
+/** export_remark() - What a guest could leave there for others of the host, in words for the log; NULL: nothing. */
+const char *export_remark(const struct export *x);
 
 /**
  * export_learn() - Find out what the export's file system can do; its root has its final descriptor

@@ -8,6 +8,7 @@
 #include "helper/node.h"
 
 #include "common/cleanup.h"
+#include "common/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 static struct {
 	pthread_mutex_t lock;
 	uint8_t count;
+	bool forbidden;
 	struct {
 		int id, fd;
 	} mount[MOUNTS_MAX];
@@ -52,11 +54,28 @@ static int mount_of(const struct export *x, int node, int id, uint8_t *ret)
 	return 0;
 }
 
+/* A user namespace's root may make handles, and not open them. */
+void node_handles_try(const struct export *x)
+{
+	struct node_handle handle;
+	int fd = -1, r = node_to_handle(x, x->root, &handle);
+
+	if (r == 0)
+		r = node_from_handle(&handle, &fd);
+	fd_close(&fd);
+	mounts.forbidden = r == -EPERM;
+	if (mounts.forbidden)
+		log_info("files cannot be found by handle: the device may hold as many as there "
+		         "are descriptors");
+}
+
 int node_to_handle(const struct export *x, int node, struct node_handle *ret)
 {
 	union handle_room h = {.head.handle_bytes = NODE_HANDLE_SIZE};
 	int id = -1, r;
 
+	if (mounts.forbidden)
+		return -EOPNOTSUPP;
 	if (name_to_handle_at(node, "", &h.head, &id, AT_EMPTY_PATH) < 0)
 		return -errno;
 	(void)pthread_mutex_lock(&mounts.lock);

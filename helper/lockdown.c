@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "helper/lockdown.h"
 
-#include "common/cleanup.h"
 #include "common/confine.h"
+#include "common/daemon.h"
+#include "common/landlock.h"
 #include "common/log.h"
+#include "helper/jail.h"
 #include "seccomp/load.h"
 
 #include <cap-ng.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 
 /*
@@ -71,12 +70,6 @@ int lockdown_start(const struct config *c, const struct export *x)
 	int keep[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, c->fd, c->ready_fd, x->root};
 	int r;
 
-	if (geteuid() != 0) {
-		log_error("must be started as root, or as root of a user namespace (unshare -r): "
-		          "it acts for all "
-		          "the guest's users");
-		return -EPERM;
-	}
 	r = confine_close_others(keep, ARRAY_SIZE(keep));
 	if (r < 0)
 		return failed(r, "cannot close inherited descriptors");
@@ -95,91 +88,6 @@ int lockdown_start(const struct config *c, const struct export *x)
 	return 0;
 }
 
-/* Linux before 5.12 has no mount_setattr: then the export's own mount gets its options, and mounts
- * inside it keep theirs. */
-static int set_options_old_way(bool readonly)
-{
-	unsigned long flags =
-	    MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | MS_NOEXEC | (readonly ? MS_RDONLY : 0);
-
-	log_warning("mount_setattr is not to be had: mounts inside the export keep their options");
-	return mount(NULL, "/", NULL, flags, NULL) < 0 ? -errno : 0;
-}
-
-/*
- * In our own mount namespace, working directory the export: pivots into a clone of it. *ret_proc is
- * a clone of /proc/self/fd alone: ".." in it leads nowhere, as it would on the host's /proc.
- */
-static int pivot(bool readonly, int *ret_proc)
-{
-	struct mount_attr attributes = {
-	    .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
-	                (readonly ? (uint64_t)MOUNT_ATTR_RDONLY : 0),
-	};
-	AUTO_CLOSE int tree = -1;
-	AUTO_CLOSE int proc = -1;
-	bool old_way = false;
-
-	/* Private: a mount that the host makes in the export later would come with the host's
-	 * options. */
-	if (mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) < 0)
-		return -errno;
-	proc = open_tree(AT_FDCWD, "/proc/self/fd", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	tree = open_tree(AT_FDCWD, ".", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-	if (proc < 0 || tree < 0)
-		return -errno;
-	if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof(attributes)) <
-	    0) {
-		if (errno != ENOSYS)
-			return -errno;
-		old_way = true;
-	}
-	if (move_mount(tree, "", AT_FDCWD, ".", MOVE_MOUNT_F_EMPTY_PATH) < 0 || fchdir(tree) < 0)
-		return -errno;
-	/* pivot_root(2), NOTES: the old root is stacked on the new one and taken off at once. */
-	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0)
-		return -errno;
-	*ret_proc = fd_steal(&proc);
-	return old_way ? set_options_old_way(readonly) : 0;
-}
-
-/* Namespaces that may be missing without the jail being open. */
-static void leave_other_namespaces(void)
-{
-	static const struct {
-		int flag;
-		const char *name;
-	} spaces[] = {{CLONE_NEWNET, "network"}, {CLONE_NEWIPC, "IPC"}, {CLONE_NEWUTS, "UTS"}};
-
-	for (size_t i = 0; i < ARRAY_SIZE(spaces); i++) {
-		int r = confine_unshare(spaces[i].flag);
-
-		if (r < 0)
-			log_warning("no %s namespace of its own: %s", spaces[i].name,
-			            errno_name(r));
-	}
-}
-
-/* Makes the working directory the root. *ret_proc: /proc/self/fd, to find descriptors by name. */
-static int enter_root(bool readonly, int *ret_proc)
-{
-	int r = confine_unshare(CLONE_NEWNS);
-
-	if (r < 0)
-		log_warning("no mount namespace of its own: %s", errno_name(r));
-	if (r == 0) {
-		r = pivot(readonly, ret_proc);
-		if (r == 0)
-			return 0;
-		log_warning("cannot pivot into the export: %s", errno_name(r));
-	}
-	log_warning("only chroot holds the export: see NOT PROMISED in docs/threat-model.md");
-	*ret_proc = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (*ret_proc < 0)
-		return -errno;
-	return chroot(".") < 0 ? -errno : 0;
-}
-
 static int must_have_proc(void)
 {
 	struct statfs fs;
@@ -190,35 +98,52 @@ static int must_have_proc(void)
 	return -ENOENT;
 }
 
-int lockdown_jail(struct export *x, bool native)
+int lockdown_daemon(enum sandbox mode, int *ret_pipe)
 {
-	AUTO_CLOSE int proc = -1;
-	int r = must_have_proc();
+	int r = mode <= SANDBOX_NAMESPACE ? confine_unshare(CLONE_NEWPID) : 0;
 
-	if (r == 0)
-		r = choose_capabilities(native);
+	if (r < 0 && mode == SANDBOX_NAMESPACE)
+		return failed(r, "--sandbox=namespace: no PID namespace of its own");
 	if (r < 0)
-		return r;
-	leave_other_namespaces();
-	/* unshare(2) moves the working directory to the new namespace; a descriptor would stay in
-	 * the old one. */
-	if (fchdir(x->root) < 0)
-		return failed(-errno, "cannot enter the export");
-	r = enter_root(x->readonly, &proc);
-	if (r < 0)
-		return failed(r, "cannot make the export the root");
-	fd_close(&x->root);
-	if (chdir("/") < 0)
-		return failed(-errno, "cannot enter the new root");
-	x->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (x->root < 0 || fchdir(proc) < 0)
-		return failed(-errno, "cannot open the new root");
-	x->proc_fds = fd_steal(&proc);
+		log_warning("no PID namespace of its own: %s", errno_name(r));
+	r = daemon_fork(ret_pipe);
+	return r < 0 ? failed(r, "cannot go into the background") : 0;
+}
+
+/* The first process of a PID namespace or a container dies of no signal that it does not handle. */
+static void end_when_asked(int signal)
+{
+	_exit(128 + signal);
+}
+
+static int be_killable(void)
+{
+	static const int asked[] = {SIGTERM, SIGINT, SIGHUP};
+
+	for (size_t i = 0; getpid() == 1 && i < ARRAY_SIZE(asked); i++) {
+		if (signal(asked[i], end_when_asked) == SIG_ERR)
+			return -errno;
+	}
 	return 0;
 }
 
-int lockdown_rights(bool native)
+int lockdown_jail(struct export *x, enum sandbox mode, bool native)
 {
+	int r = must_have_proc();
+
+	if (r == 0)
+		r = be_killable();
+	if (r == 0)
+		r = choose_capabilities(native);
+	if (r == 0)
+		r = jail_leave_namespaces(mode);
+	return r < 0 ? r : jail_enter(mode, x);
+}
+
+int lockdown_rights(const struct export *x, bool native)
+{
+	unsigned fence =
+	    (x->readonly ? LANDLOCK_READ_ONLY : LANDLOCK_WRITE) | (native ? LANDLOCK_BY_HANDLE : 0);
 	int r = confine_limits(native ? MAX_FILES_NATIVE : MAX_FILES);
 
 	if (r < 0)
@@ -232,6 +157,9 @@ int lockdown_rights(bool native)
 	r = confine_no_new_privs();
 	if (r < 0)
 		return failed(r, "cannot set no_new_privs");
+	r = landlock_allow_beneath(x->root, fence);
+	if (r < 0)
+		return failed(r, "cannot put the Landlock fence up");
 	r = confine_undumpable();
 	return r < 0 ? failed(r, "cannot become undumpable") : 0;
 }

@@ -22,31 +22,37 @@ enum lockdown_stage {
  * Should:  close every descriptor but the standard streams, the export's and those of the options;
  * drop supplementary groups; clear the umask; ignore SIGPIPE and SIGXFSZ, which a peer could raise
  * Mustn't: need /proc, or touch the export
- * Needs:   root (of some user namespace)
+ * Needs:   root (of some user namespace; idmap.h)
  */
 int MUST_CHECK lockdown_start(const struct config *c, const struct export *x);
 
 /**
+ * lockdown_daemon() - Go into the background (daemon.h), as the first process of a PID namespace where that is to be had
+ *
+ * SANDBOX_NAMESPACE: or not at all.
+ */
+int MUST_CHECK lockdown_daemon(enum sandbox mode, int *ret_pipe);
+
+/**
  * lockdown_jail() - Make the export our only file system
- * Should:  leave the host's mount, network, IPC and UTS namespaces; make a private clone of the
- *          export's mounts, without set-id, devices and exec (and read-only with --readonly), the
- *          root by pivot_root, with nothing else mounted; keep one O_PATH descriptor of it, and one
- *          of a clone of /proc/self/fd, out of which no ".." leads: the working directory too
+ * Should:  leave the host's network, IPC and UTS namespaces; make the export the root as mode has it (jail.h); as the
+ *          first process of a PID namespace end by SIGTERM, SIGINT and SIGHUP
  * Mustn't: look the export's path up again; run before the process that will serve was forked
  * native:  also choose CAP_DAC_READ_SEARCH, for nodes that live as file handles
- * Where a mount namespace is not to be had: chroot, and a line in the log
  */
-int MUST_CHECK lockdown_jail(struct export *x, bool native);
+int MUST_CHECK lockdown_jail(struct export *x, enum sandbox mode, bool native);
 
 /**
  * lockdown_rights() - Keep the capabilities chosen, and no way to get more
  * Should:  empty the bounding, inheritable and ambient sets, set no_new_privs, be undumpable, lower
- * the limits Keeps:   CAP_CHOWN (Tsetattr of owners), CAP_DAC_OVERRIDE (the guest's kernel checks
+ *          the limits, put a Landlock fence around the export where the kernel has one
+ * Mustn't: run after threads were started: the fence holds the one that puts it up, and its children
+ * Keeps:   CAP_CHOWN (Tsetattr of owners), CAP_DAC_OVERRIDE (the guest's kernel checks
  * permissions), CAP_FOWNER (chmod, utimes of other owners' files), CAP_FSETID (set-id bits that the
  * guest's root sets), CAP_MKNOD (devices made by the guest's root), CAP_SETUID and CAP_SETGID
  * (creating as the guest's user)
  */
-int MUST_CHECK lockdown_rights(bool native);
+int MUST_CHECK lockdown_rights(const struct export *x, bool native);
 
 /** lockdown_filter() - Allow only the system calls of seccomp/helper.policy for that stage. */
 int MUST_CHECK lockdown_filter(enum lockdown_stage stage);

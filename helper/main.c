@@ -14,6 +14,7 @@
 #include "helper/config.h"
 #include "helper/cred.h"
 #include "helper/export.h"
+#include "helper/idmap.h"
 #include "helper/legacy_serve.h"
 #include "helper/lockdown.h"
 #include "helper/node.h"
@@ -37,11 +38,18 @@ static int open_export(const struct config *c, struct export *x)
 	int r = export_open(c->path, x);
 
 	x->readonly = c->readonly;
-	if (r == -ENOTDIR)
-		log_error("-p %s: not a directory (of a symbolic link, give the target instead)",
-		          c->path);
-	else if (r < 0)
+	if (r == -ENOTDIR) {
+		log_error("-p %s: not a directory", c->path);
+	} else if (r < 0) {
 		log_error("-p %s: %s", c->path, errno_name(r));
+	} else if (export_is_host_root(x) && !c->whole_host) {
+		log_error("-p %s: is the host's root directory: give --whole-host if all of the "
+		          "host is to be shared",
+		          c->path);
+		r = -EPERM;
+	}
+	if (r == 0 && !c->readonly && export_remark(x))
+		log_info("%s: %s", c->path, export_remark(x));
 	return r;
 }
 
@@ -120,7 +128,7 @@ static int prepare_native(const struct config *c, const struct export *x)
 /* The rest of the rights but the filter; in the process that will serve. */
 static int close_jail(const struct config *c, struct export *x, bool native)
 {
-	int r = lockdown_jail(x, native);
+	int r = lockdown_jail(x, c->sandbox, native);
 
 	if (r == 0)
 		r = export_learn(x);
@@ -128,7 +136,7 @@ static int close_jail(const struct config *c, struct export *x, bool native)
 		log_error(
 		    "the export is procfs, sysfs or the like: files of the kernel are not shared");
 	if (r == 0)
-		r = lockdown_rights(native);
+		r = lockdown_rights(x, native);
 	if (r == 0)
 		r = cred_init();
 	if (r == 0)
@@ -184,6 +192,12 @@ static int check_descriptors(const struct config *c)
 	return -EBADF;
 }
 
+static int map_ids(const struct config *c, struct export *x)
+{
+	x->is_mapped = idmap_wanted(&c->ids);
+	return x->is_mapped ? idmap_enter(&c->ids) : 0;
+}
+
 /* Everything up to the first request. */
 static int start(const struct config *c, struct export *x, struct ready *ready,
                  struct endpoint *peer)
@@ -195,13 +209,16 @@ static int start(const struct config *c, struct export *x, struct ready *ready,
 	if (r == 0)
 		r = open_export(c, x);
 	if (r == 0)
+		r = map_ids(c, x);
+	if (r == 0)
 		r = lockdown_start(c, x);
 	if (r == 0)
 		r = open_endpoint(c, peer);
 	if (r == 0)
 		r = open_channels(c, ready, &syslog_fd, &null_fd);
 	if (r == 0 && !c->foreground)
-		r = daemon_fork(&ready->parent);
+		r = lockdown_daemon(c->sandbox, &ready->parent);
+	log_know_pid();
 	if (r == 0)
 		r = close_jail(c, x, peer->native);
 	if (r < 0)

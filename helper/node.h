@@ -114,6 +114,9 @@ struct node_handle {
 	uint8_t bytes[NODE_HANDLE_SIZE];
 };
 
+/** node_handles_try() - Find out whether files may be opened by handle; node_to_handle() has none otherwise. */
+void node_handles_try(const struct export *x);
+
 /** node_to_handle() - -EOPNOTSUPP where the file system has none, -EOVERFLOW where they are too
  * long. */
 int MUST_CHECK node_to_handle(const struct export *x, int node, struct node_handle *ret);

@@ -46,6 +46,7 @@ int nodes_init(const struct export *x, uint32_t max_nodes, uint32_t max_fds)
 	table.slots = calloc(max_nodes, sizeof(*table.slots));
 	if (!table.slots)
 		return -ENOMEM;
+	node_handles_try(x);
 	table.max = max_nodes;
 	table.max_fds = max_fds;
 	return 0;

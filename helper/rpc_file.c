@@ -44,9 +44,9 @@ int rpc_answer_hello(struct rpc_call *c, const struct rpc_hello_req *q, struct r
 	a->packet_max = RPC_PACKET_MAX;
 	a->calls_max = RPC_CALLS_MAX;
 	a->nodes_max = nodes_most();
-	a->flags = (c->x->readonly ? RPC_EXPORT_READONLY : 0) |
-	           (c->x->is_local ? RPC_EXPORT_LOCAL : 0) |
-	           (c->x->is_memory ? RPC_EXPORT_MEMORY : 0);
+	a->flags =
+	    (c->x->readonly ? RPC_EXPORT_READONLY : 0) | (c->x->is_local ? RPC_EXPORT_LOCAL : 0) |
+	    (c->x->is_memory ? RPC_EXPORT_MEMORY : 0) | (c->x->is_mapped ? RPC_EXPORT_MAPPED : 0);
 	return nodes_add(root, NODE_FILE, &a->root);
 }
 

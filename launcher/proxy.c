@@ -12,7 +12,7 @@
 #include "common/options.h"
 #include "common/user.h"
 #include "common/usock.h"
-#include "launcher/programs.h"
+#include "launcher/helper.h"
 #include "launcher/spawn.h"
 
 #include <getopt.h>
@@ -22,16 +22,16 @@
 
 #define GRACE_MS 5000
 
-enum { OPT_USER, OPT_HELPER, OPT_READONLY, OPT_NAME, OPT_LOG_LEVEL, OPT_HELP };
+enum { OPT_USER = HELPER_OPTIONS, OPT_HELPER, OPT_NAME, OPT_LOG_LEVEL, OPT_HELP };
 
 #define NAME_SIZE 32
 
 static const struct option_row rows[] = {
+    HELPER_OPTION_ROWS,
     [OPT_USER] = {"user", 0, "NAME|UID[:GID]",
                   "run COMMAND as this user, without capabilities and groups"},
     [OPT_HELPER] = {"helper", 0, "PATH",
                     "the helper to start (default: virtfs-proxy-helper of this build)"},
-    [OPT_READONLY] = {"readonly", 0, NULL, "have the helper refuse every change"},
     [OPT_NAME] = {"name", 0, "NAME",
                   "what stands for the descriptor in COMMAND: {NAME} (default: fd)"},
     [OPT_LOG_LEVEL] = {"log-level", 0, "LEVEL", "of the helper: error, warning, info or debug"},
@@ -39,13 +39,10 @@ static const struct option_row rows[] = {
 };
 
 struct proxy {
-	const char *helper;
+	struct helper helper;
 	const char *name;
-	const char *log_level;
-	bool readonly;
 	bool has_user;
 	struct user user;
-	const char *dir;
 	char **command;
 };
 
@@ -77,10 +74,7 @@ static int parse(int argc, char **argv, struct proxy *p)
 	while ((option = options_next(rows, ARRAY_SIZE(rows), argc, argv, &value)) != OPTIONS_END) {
 		switch (option) {
 		case OPT_HELPER:
-			p->helper = value;
-			break;
-		case OPT_READONLY:
-			p->readonly = true;
+			p->helper.program = value;
 			break;
 		case OPT_NAME:
 			if (!parse_name(value, p))
@@ -92,20 +86,22 @@ static int parse(int argc, char **argv, struct proxy *p)
 			p->has_user = true;
 			break;
 		case OPT_LOG_LEVEL:
-			p->log_level = value;
+			p->helper.log_level = value;
 			break;
 		case OPT_HELP:
 			print_help();
 			return EXIT_SUCCESS;
 		default:
-			return EXIT_FAILURE;
+			if (option == OPTIONS_BAD ||
+			    !helper_take(&p->helper, (enum helper_option)option, value))
+				return EXIT_FAILURE;
 		}
 	}
 	if (optind + 2 >= argc || strcmp(argv[optind + 1], "--") != 0) {
 		log_error("must be: virtfs proxy [options] DIR -- COMMAND [ARGUMENT...]");
 		return EXIT_FAILURE;
 	}
-	p->dir = argv[optind];
+	p->helper.dir = argv[optind];
 	p->command = &argv[optind + 2];
 	return -1;
 }
@@ -131,32 +127,6 @@ static char *fill_in(const char *text, const char *name, int number)
 		return NULL;
 	}
 	return result;
-}
-
-static int start_helper(const struct proxy *p, int sock, pid_t *ret_pid)
-{
-	AUTO_FREE char *found = p->helper ? NULL : program_find("helper", "virtfs-proxy-helper");
-	const char *helper = p->helper ? p->helper : found;
-	char number[16];
-	const char *argv[12] = {helper, "-n", "-p", p->dir, "-f", number};
-	size_t n = 6;
-	int r;
-
-	(void)snprintf(number, sizeof(number), "%d", sock);
-	if (p->readonly)
-		argv[n++] = "--readonly";
-	if (p->log_level) {
-		argv[n++] = "--log-level";
-		argv[n++] = p->log_level;
-	}
-	r = helper ? spawn_start(
-	                 &(struct spawn){
-	                     .argv = argv, .fds = &sock, .fd_count = 1, .own_session = true},
-	                 ret_pid)
-	           : -1;
-	if (r < 0)
-		log_error("cannot start %s: %s", helper ? helper : "the helper", errno_name(r));
-	return r;
 }
 
 static int start_command(const struct proxy *p, int sock, pid_t *ret_pid)
@@ -234,7 +204,7 @@ int command_proxy(int argc, char **argv)
 		log_error("cannot make a socketpair");
 		return EXIT_FAILURE;
 	}
-	if (start_helper(&p, pair[0], &helper) < 0)
+	if (helper_start(&p.helper, pair[0], &helper) < 0)
 		return EXIT_FAILURE;
 	fd_close(&pair[0]);
 	if (start_command(&p, pair[1], &command) < 0) {

@@ -14,6 +14,7 @@
 #include "common/ready.h"
 #include "common/user.h"
 #include "common/usock.h"
+#include "launcher/helper.h"
 #include "launcher/programs.h"
 #include "launcher/spawn.h"
 
@@ -30,10 +31,9 @@
 #define TAG_MAX 254
 
 enum {
-	OPT_VHOST_USER,
+	OPT_VHOST_USER = HELPER_OPTIONS,
 	OPT_TAG,
 	OPT_LISTEN,
-	OPT_READONLY,
 	OPT_FOREGROUND,
 	OPT_USER,
 	OPT_READY_FD,
@@ -43,11 +43,11 @@ enum {
 };
 
 static const struct option_row rows[] = {
+    HELPER_OPTION_ROWS,
     [OPT_VHOST_USER] = {"vhost-user", 0, "PATH",
                         "be a virtio-9p device for the emulators that connect to PATH"},
     [OPT_TAG] = {"tag", 0, "TAG", "the device's mount tag"},
     [OPT_LISTEN] = {"listen", 0, "unix:PATH", "serve plain 9P to all who connect to PATH"},
-    [OPT_READONLY] = {"readonly", 0, NULL, "refuse every change"},
     [OPT_FOREGROUND] = {"foreground", 0, NULL, "do not go into the background"},
     [OPT_USER] = {"user", 0, "NAME|UID[:GID]",
                   "have the device become this user, who owns the socket then"},
@@ -59,12 +59,12 @@ static const struct option_row rows[] = {
 };
 
 struct serve {
-	const char *dir, *log_level;
+	struct helper helper;
 	const char *listen, *vhost_user, *tag; /* either the first, or the others */
 	const char *user;                      /* of the device; NULL: its default */
-	bool readonly, foreground, print_args;
+	bool foreground, print_args;
 	int ready_fd;
-	pid_t helper, device;
+	pid_t helper_pid, device;
 };
 
 static void print_help(void)
@@ -99,9 +99,6 @@ static bool take(struct serve *s, int option, const char *value)
 	case OPT_LISTEN:
 		s->listen = value;
 		return true;
-	case OPT_READONLY:
-		s->readonly = true;
-		return true;
 	case OPT_FOREGROUND:
 		s->foreground = true;
 		return true;
@@ -117,16 +114,17 @@ static bool take(struct serve *s, int option, const char *value)
 		          value);
 		return false;
 	case OPT_LOG_LEVEL:
-		s->log_level = value;
+		s->helper.log_level = value;
 		return true;
 	default:
-		return false;
+		return option != OPTIONS_BAD &&
+		       helper_take(&s->helper, (enum helper_option)option, value);
 	}
 }
 
 static bool check_together(const struct serve *s)
 {
-	if (!s->dir || !s->vhost_user == !s->listen)
+	if (!s->helper.dir || !s->vhost_user == !s->listen)
 		log_error("must be: virtfs serve DIR (--vhost-user PATH --tag TAG | --listen "
 		          "unix:PATH) [options]");
 	else if (!s->vhost_user != !s->tag)
@@ -179,13 +177,13 @@ static int parse(int argc, char **argv, struct serve *s)
 		if (option == OPTIONS_END) {
 			if (optind == argc)
 				break;
-			if (s->dir) {
+			if (s->helper.dir) {
 				log_error("'%s': there is one DIR only, and it is '%s'",
-				          argv[optind], s->dir);
+				          argv[optind], s->helper.dir);
 				return EXIT_FAILURE;
 			}
-			s->dir = argv[optind++];
-		} else if (option == OPTIONS_BAD || !take(s, option, value)) {
+			s->helper.dir = argv[optind++];
+		} else if (!take(s, option, value)) {
 			return EXIT_FAILURE;
 		}
 	}
@@ -214,22 +212,6 @@ static int start(const char *folder, const char *name, const char **argv, const 
 	return r;
 }
 
-static int start_helper(struct serve *s, int sock)
-{
-	char number[12];
-	const char *argv[12] = {NULL, "-n", "-p", s->dir, "-f", number};
-	size_t n = 6;
-
-	(void)snprintf(number, sizeof(number), "%d", sock);
-	if (s->readonly)
-		argv[n++] = "--readonly";
-	if (s->log_level) {
-		argv[n++] = "--log-level";
-		argv[n++] = s->log_level;
-	}
-	return start("helper", "virtfs-proxy-helper", argv, &sock, 1, &s->helper);
-}
-
 static int start_device(struct serve *s, int sock, int ready)
 {
 	char number[12], ready_number[12];
@@ -245,9 +227,9 @@ static int start_device(struct serve *s, int sock, int ready)
 	}
 	(void)snprintf(number, sizeof(number), "%d", sock);
 	(void)snprintf(ready_number, sizeof(ready_number), "%d", ready);
-	if (s->log_level) {
+	if (s->helper.log_level) {
 		argv[n++] = "--log-level";
-		argv[n++] = s->log_level;
+		argv[n++] = s->helper.log_level;
 	}
 	if (s->user) {
 		argv[n++] = "--user";
@@ -274,7 +256,7 @@ static int start_both(struct serve *s)
 		return -errno;
 	ready = ends[0];
 	tell = ends[1];
-	r = start_helper(s, helper_end);
+	r = helper_start(&s->helper, helper_end, &s->helper_pid);
 	if (r == 0)
 		r = start_device(s, device_end, tell);
 	/* Only they hold these now, so each sees the other's end. */
@@ -292,8 +274,8 @@ static void stop_both(struct serve *s)
 	if (s->device > 0)
 		(void)spawn_stop(s->device, true, GRACE_MS);
 	/* The helper sees the end of its connection and ends by itself. */
-	if (s->helper > 0)
-		(void)spawn_stop(s->helper, s->device <= 0, GRACE_MS);
+	if (s->helper_pid > 0)
+		(void)spawn_stop(s->helper_pid, s->device <= 0, GRACE_MS);
 }
 
 /* The socket's path was made by the device, which cannot reach it any more. */
@@ -315,9 +297,9 @@ static int supervise(struct serve *s)
 
 		if (got != SIGCHLD)
 			break;
-		if (spawn_reaped(s->helper, &status)) {
+		if (spawn_reaped(s->helper_pid, &status)) {
 			log_error("the helper ended with status %d", status);
-			s->helper = -1;
+			s->helper_pid = -1;
 			status = EXIT_FAILURE;
 			break;
 		}
@@ -349,7 +331,7 @@ int command_serve(int argc, char **argv)
 	if (r == 0)
 		r = start_both(&s);
 	if (r < 0) {
-		log_error("cannot serve %s", s.dir);
+		log_error("cannot serve %s", s.helper.dir);
 		stop_both(&s);
 		return EXIT_FAILURE;
 	}

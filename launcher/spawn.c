@@ -8,15 +8,36 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #define SPAWN_FDS_MAX 16
 
 static sigset_t waited_for, original_mask;
+
+/* fork(2), into a PID namespace if that is wanted and to be had. */
+static pid_t fork_into(bool own_pids)
+{
+	struct clone_args args = {.flags = CLONE_NEWPID, .exit_signal = SIGCHLD};
+	pid_t pid = own_pids ? (pid_t)syscall(SYS_clone3, &args, sizeof(args)) : -1;
+
+	return pid < 0 ? fork() : pid;
+}
+
+/* It waits at the pipe until we executed something; its number cannot be seen from another PID namespace. */
+static bool parent_is_gone(pid_t parent, int report)
+{
+	struct pollfd p = {.fd = report};
+
+	return getpid() == 1 ? poll(&p, 1, 0) != 0 : getppid() != parent;
+}
 
 /* In the child: everything between fork and exec. Return: only on failure, -errno. */
 static int become(const struct spawn *s, int report, pid_t parent)
@@ -45,7 +66,7 @@ static int become(const struct spawn *s, int report, pid_t parent)
 		return -errno;
 	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
 		return -errno;
-	if (getppid() != parent) /* it died before we asked to be told */
+	if (parent_is_gone(parent, report)) /* it died before we asked to be told */
 		return -ESRCH;
 	if (sigprocmask(SIG_SETMASK, &original_mask, NULL) < 0)
 		return -errno;
@@ -61,7 +82,7 @@ int spawn_start(const struct spawn *s, pid_t *ret_pid)
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
-	pid = fork();
+	pid = fork_into(s->own_pids);
 	if (pid == 0) {
 		error = become(s, ends[1], parent);
 		if (write(ends[1], &error, sizeof(error)) < 0)

@@ -14,7 +14,9 @@ struct spawn {
 	const char *const *argv; /* argv[0] is looked up in $PATH if it has no slash */
 	const int *fds;          /* kept open besides the standard streams, at their numbers */
 	size_t fd_count;
-	bool own_session;        /* out of reach of the terminal's signals */
+	bool own_pids;    /* the first process of a PID namespace, where that is to be had: it must
+	                            handle the signals that are to end it */
+	bool own_session; /* out of reach of the terminal's signals */
 	bool keep_inherited;     /* also what this process was given to pass on (all else of ours is
 	                        close-on-exec) */
 	const struct user *user; /* to run as, without supplementary groups; NULL: as we are */

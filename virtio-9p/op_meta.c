@@ -106,7 +106,7 @@ void op_getattr(struct p9_req *r, const struct p9_getattr_req *q)
 
 	if (e < 0)
 		p9_error(r, e);
-	else if ((s->sees_ids && r->fid->state == FID_FILE && r->fid->local &&
+	else if ((s->sees_ids && !s->mapped && r->fid->state == FID_FILE && r->fid->local &&
 	          stat_open(r->fid->fd, &attr)) ||
 	         recent_get(s, r->fid->node, &attr))
 		answer_attr(r, &attr);

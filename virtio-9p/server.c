@@ -19,6 +19,7 @@ static void hello_done(void *context, int error, const union rpc_reply *reply, i
 	s->root = dnode_new(s, reply->hello.root, &reply->hello.attr);
 	s->local = reply->hello.flags & RPC_EXPORT_LOCAL;
 	s->memory = reply->hello.flags & RPC_EXPORT_MEMORY;
+	s->mapped = reply->hello.flags & RPC_EXPORT_MAPPED;
 	s->ready = s->root != NULL;
 	if (s->on_ready)
 		s->on_ready(s->on_ready_context);

@@ -36,6 +36,8 @@ enum rpc_policy {
 #define RPC_EXPORT_LOCAL 2u
 /* and its data not even for a disk */
 #define RPC_EXPORT_MEMORY 4u
+/* owners are those of a user namespace: what an open file tells of them elsewhere is something else */
+#define RPC_EXPORT_MAPPED 8u
 
 /* flags of OPEN and CREATE: those of Tlopen, whose values are Linux's generic ones (octal, as in
  * fcntl.h) */

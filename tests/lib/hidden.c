@@ -6,7 +6,9 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 
@@ -28,4 +30,23 @@ int hide_call(long number, long flags, int error)
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
 		return -errno;
 	return 0;
+}
+
+int hide_by_name(const char *name)
+{
+	static const struct {
+		const char *name;
+		long number;
+		int error;
+	} calls[] = {
+	    {"openat2", SYS_openat2, ENOSYS},
+	    {"unshare", SYS_unshare, EPERM},
+	    {"landlock", SYS_landlock_create_ruleset, ENOSYS},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		if (strcmp(calls[i].name, name) == 0)
+			return hide_call(calls[i].number, HIDDEN_ANY, calls[i].error);
+	}
+	return -EINVAL;
 }

@@ -65,13 +65,21 @@ pid_t rig_spawn(struct rig *r, const char *const *args, int pass_fd)
 	cr_assert_geq(pid, 0);
 	if (pid == 0) {
 		static const gid_t groups[] = {4, 27};
+		const char *hide = getenv("VIRTFS_HIDE");
+		/* Opened now: another user may not reach where it was built. */
+		int exe = open(argv[0], O_RDONLY | O_CLOEXEC);
 
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)setgroups(ARRAY_SIZE(groups), groups); /* for the helper to drop */
 		(void)dup2(r->err, STDERR_FILENO);
 		if (pass_fd >= 0)
 			(void)fcntl(pass_fd, F_SETFD, 0);
-		(void)execv(argv[0], (char *const *)(uintptr_t)argv);
+		if (r->user && (setresgid(r->user, r->user, r->user) < 0 ||
+		                setresuid(r->user, r->user, r->user) < 0))
+			_exit(126);
+		if (hide && hide_by_name(hide) < 0)
+			_exit(125);
+		(void)fexecve(exe, (char *const *)(uintptr_t)argv, environ);
 		_exit(127);
 	}
 	return pid;
@@ -80,14 +88,26 @@ pid_t rig_spawn(struct rig *r, const char *const *args, int pass_fd)
 void rig_serve(struct rig *r, const char *const *more)
 {
 	const char *args[ARGS_MAX] = {"-n", "-p", NULL, "-f", NULL};
+	const char *sandbox = getenv("VIRTFS_SANDBOX");
 	char number[12];
+	size_t n = 5;
 	int pair[2];
 
 	args[2] = r->export;
 	args[4] = number;
-	for (size_t n = 0; more && more[n]; n++) {
-		cr_assert_lt(n + 6, ARGS_MAX);
-		args[5 + n] = more[n];
+	for (size_t i = 0; more && more[i]; i++) {
+		cr_assert_lt(n + 3, ARGS_MAX);
+		if (strcmp(more[i], "--sandbox") == 0)
+			sandbox = NULL;
+		args[n++] = more[i];
+	}
+	if (sandbox) {
+		args[n++] = "--sandbox";
+		args[n++] = sandbox;
+	}
+	if (r->user) {
+		cr_assert_eq(chmod(r->dir, 0755), 0);
+		cr_assert_eq(chown(r->export, r->user, r->user), 0);
 	}
 	cr_assert_eq(usock_pair(r->native ? SOCK_SEQPACKET : SOCK_STREAM, pair), 0);
 	(void)snprintf(number, sizeof(number), "%d", pair[1]);
@@ -185,6 +205,20 @@ void rig_limit_device(void)
 	if (without && strcmp(without, "io_uring") == 0 &&
 	    hide_call(SYS_io_uring_setup, HIDDEN_ANY, EPERM) < 0)
 		_exit(99);
+}
+
+void rig_needs_root(const char *why)
+{
+	if (geteuid() != 0)
+		cr_skip_test("as an ordinary user: %s", why);
+}
+
+void rig_needs_namespace(const char *why)
+{
+	const char *sandbox = getenv("VIRTFS_SANDBOX");
+
+	if (sandbox && strcmp(sandbox, "namespace") != 0)
+		cr_skip_test("--sandbox=%s: %s", sandbox, why);
 }
 
 bool is_sanitized(void)

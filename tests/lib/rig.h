@@ -4,7 +4,9 @@
  * test's hand.
  *
  * Every function fails the test (cr_assert) where it cannot do its work. The helper is
- * $VIRTFS_HELPER.
+ * $VIRTFS_HELPER. Suites are run in other surroundings by the environment: $VIRTFS_SANDBOX is the helper's --sandbox where the
+ * test gives none, $VIRTFS_HIDE names a system call that the kernel refuses it (hidden.h), $TMPDIR is where the directories are made
+ * (another file system), and the test itself may be run as an ordinary user (tests/lib/as-user.sh).
  */
 #ifndef VIRTFS_TESTS_LIB_RIG_H
 #define VIRTFS_TESTS_LIB_RIG_H
@@ -22,7 +24,9 @@ struct rig {
 	pid_t helper;
 	int sock;    /* the peer's end; -1 when closed */
 	bool native; /* SOCK_SEQPACKET; set between rig_dirs() and rig_serve() */
-	int err;     /* a file with what the helper wrote to standard error */
+	uid_t
+	    user; /* above 0: the helper is started as this user and group; set likewise, the directories are the user's */
+	int err;  /* a file with what the helper wrote to standard error */
 	char log[65536];
 };
 
@@ -67,6 +71,12 @@ extern void (*rig_watch)(const void *bytes, size_t size, int fd);
 
 /** rig_limit_device() - In a device's process before it is one: what $VIRTFS_WITHOUT says ("io_uring") the kernel has not. */
 void rig_limit_device(void);
+
+/** rig_needs_root() - Skip the test where it is run as an ordinary user; why: what it needs root for. */
+void rig_needs_root(const char *why);
+
+/** rig_needs_namespace() - Skip it where the helper is told to be without a mount namespace; why: what would be missing. */
+void rig_needs_namespace(const char *why);
 
 /** is_sanitized() - Whether the programs take more memory and time than they do: a sanitizer's, or $VIRTFS_SANITIZED says so. */
 bool is_sanitized(void);

@@ -35,7 +35,8 @@ OWNERS = [
     (r'\bopenat\(', ['helper/node.c'], 'helper'),
     (r'\b(open_by_handle_at|name_to_handle_at)\(', ['helper/handle.c'], None),
     (r'\b(SYS_)?(setfsuid|setfsgid|capset)\b', ['helper/cred.c'], None),
-    (r'proc/self/fd', ['helper/lockdown.c'], None),
+    (r'proc/self/fd', ['helper/jail.c', 'helper/lockdown.c'], None),
+    (r'\b(open_tree|move_mount|chroot|umount2|mount)\(|SYS_pivot_root', ['common/confine.c', 'helper/jail.c'], None),
     (r'\b(l|f)?(get|set|list|remove)xattr\(', ['helper/node.c'], None),
     (r'#include "seccomp/load.h"', ['helper/lockdown.c', 'seccomp/load.c', 'virtio-9p/lockdown.c'], None),
     (r'\bSYS_landlock_|linux/landlock\.h', ['common/landlock.c'], None),
@@ -43,7 +44,7 @@ OWNERS = [
     (r'\bmmap\(', ['virtio/memory.c'], 'virtio'),
     (r'->host\b', ['virtio/memory.c'], 'virtio'),
     (r'\biov_base\b', ['virtio/memory.c', 'virtio/memory.h'], 'virtio'),
-    (r'\b(fork|execve|execvp|execv)\(', ['common/daemon.c', 'common/userns.c', 'launcher/spawn.c'], None),
+    (r'\b(fork|execve|execvp|execv)\(', ['common/daemon.c', 'common/userns.c', 'helper/idmap.c', 'launcher/spawn.c'], None),
 ]
 LINES_MAX = 800
 

@@ -87,9 +87,10 @@ Test(command_line, exports_that_are_none)
 	rig_write(&rig, "f", "");
 	must_refuse("not a directory",
 	            ARGS("-n", "-p", rig_path(&rig, "f"), "-s", "x", "-u", "0", "-g", "0"), -1);
-	(void)snprintf(path, sizeof(path), "%s/link", rig.dir);
-	cr_assert_eq(symlink(rig.export, path), 0);
-	must_refuse("give the target", ARGS("-n", "-p", path, "-s", "x", "-u", "0", "-g", "0"), -1);
+	must_refuse("--whole-host", ARGS("-n", "-p", "/", "-s", "x", "-u", "0", "-g", "0"), -1);
+	(void)snprintf(path, sizeof(path), "%s/root", rig.dir);
+	cr_assert_eq(symlink("/", path), 0);
+	must_refuse("--whole-host", ARGS("-n", "-p", path, "-s", "x", "-u", "0", "-g", "0"), -1);
 }
 
 Test(command_line, descriptors_that_are_no_connection)
@@ -288,31 +289,23 @@ Test(command_line, ends_when_asked_to)
 	cr_assert_eq(rig_end(&other), 128 + SIGTERM);
 }
 
-Test(command_line, an_ordinary_user_is_told_what_is_needed)
+Test(command_line, sandboxes_and_maps_that_are_none)
 {
-	char number[12];
-	int pair[2], status;
-	pid_t pid;
-
-	cr_assert_eq(usock_pair(SOCK_STREAM, pair), 0);
-	(void)snprintf(number, sizeof(number), "%d", pair[1]);
-	rig.err = memfd_create("stderr", 0);
-	pid = fork();
-	if (pid == 0) {
-		(void)dup2(rig.err, STDERR_FILENO);
-		(void)fcntl(pair[1], F_SETFD, 0);
-		AUTO_CLOSE int exe = open(getenv("VIRTFS_HELPER"), O_RDONLY | O_CLOEXEC);
-		const char *const args[] = {
-		    "virtfs-proxy-helper", "-n", "-p", "/tmp", "-f", number, NULL};
-
-		if (setgid(65534) < 0 || setuid(65534) < 0)
-			_exit(99);
-		(void)fexecve(exe, (char *const *)(uintptr_t)args, environ);
-		_exit(127);
-	}
-	status = rig_exit_status(pid);
-	cr_assert_eq(status, 1);
-	cr_assert_not_null(strstr(rig_log(&rig), "must be started as root"), "%s", rig.log);
+	must_refuse("--sandbox 'jail': must be namespace, chroot or none",
+	            ARGS("--sandbox", "jail"), -1);
+	must_refuse("--uid-map '0:1:1'", ARGS("--uid-map", "0:1:1"), -1);
+	must_refuse("--uid-map ':0:1:1'", ARGS("--uid-map", ":0:1:1"), -1);
+	must_refuse("--uid-map ':0:1:0:'", ARGS("--uid-map", ":0:1:0:"), -1);
+	must_refuse("--gid-map ':0:1:1:x'", ARGS("--gid-map", ":0:1:1:x"), -1);
+	must_refuse("--gid-map ':0:4294967295:1:'", ARGS("--gid-map", ":0:4294967295:1:"), -1);
+	must_refuse("--uid-map ':5:105:9:'",
+	            ARGS("--uid-map", ":0:100:9:", "--uid-map", ":5:105:9:"), -1);
+	must_refuse("must map user 0", ARGS("-p", rig.export, "-f", "5", "--uid-map", ":1:100:9:"),
+	            -1);
+	must_refuse("must map group 0", ARGS("-p", rig.export, "-f", "5", "--gid-map", ":1:100:9:"),
+	            -1);
+	must_refuse("exclude each other",
+	            ARGS("-p", rig.export, "-f", "5", "--subids", "--uid-map", ":0:100:9:"), -1);
 }
 
 Test(command_line, log_levels_are_kept_to)

@@ -269,7 +269,7 @@ static int climb(const char *export_path)
 	struct export x = EXPORT_NONE;
 	struct stat st;
 
-	if (export_open(export_path, &x) < 0 || lockdown_jail(&x, false) < 0)
+	if (export_open(export_path, &x) < 0 || lockdown_jail(&x, SANDBOX_NAMESPACE, false) < 0)
 		return 99;
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
 		if (stat(ways[i], &st) == 0)

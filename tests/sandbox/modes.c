@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* modes.c: --sandbox: what each mode keeps, that a mode asked for is kept or refused, and what of the export is looked at. */
+#include "tests/lib/legacy_peer.h"
+#include "tests/lib/rig.h"
+
+#include "common/cleanup.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static struct rig rig;
+
+TestSuite(modes, .timeout = 60);
+
+static bool logged(const char *text)
+{
+	return strstr(rig_log(&rig), text) != NULL;
+}
+
+/* Serves in that mode, and tells where a link of the helper's in /proc leads: its root or a namespace. */
+static const char *start(const char *mode, const char *link_name)
+{
+	static char to[256];
+	struct legacy_lstat_rep st;
+	char path[64];
+	ssize_t n;
+
+	rig_start(&rig, mode ? ARGS("--sandbox", mode) : NULL);
+	cr_assert_eq(peer_lstat(rig.sock, "/", &st), 0, "%s", rig_log(&rig));
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)rig.helper, link_name);
+	n = readlink(path, to, sizeof(to) - 1);
+	cr_assert_gt(n, 0);
+	to[n] = '\0';
+	return to;
+}
+
+static const char *our_mounts(void)
+{
+	static char to[64];
+	ssize_t n = readlink("/proc/self/ns/mnt", to, sizeof(to) - 1);
+
+	cr_assert_gt(n, 0);
+	to[n] = '\0';
+	return to;
+}
+
+Test(modes, a_namespace_is_kept)
+{
+	cr_assert_str_neq(start("namespace", "ns/mnt"), our_mounts());
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+Test(modes, chroot_changes_the_root_and_not_the_mounts)
+{
+	char root[256];
+
+	cr_assert_str_eq(start("chroot", "ns/mnt"), our_mounts());
+	cr_assert(logged("only chroot holds the export"));
+	cr_assert_eq(rig_end(&rig), 0);
+	(void)snprintf(root, sizeof(root), "%s", start("chroot", "root"));
+	cr_assert_str_eq(root, rig.export);
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+Test(modes, none_changes_neither)
+{
+	cr_assert_str_eq(start("none", "ns/mnt"), our_mounts());
+	cr_assert(logged("--sandbox=none: the root stays the host's"));
+	cr_assert_eq(rig_end(&rig), 0);
+	cr_assert_str_eq(start("none", "root"), "/");
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+static void must_not_serve(const char *const *args, const char *reason)
+{
+	rig_dirs(&rig);
+	rig_serve(&rig, args);
+	cr_assert_eq(rig_exit_status(rig.helper), 1);
+	rig.helper = -1;
+	cr_assert(logged(reason), "wanted '%s', got: %s", reason, rig.log);
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+/* As where a container's filter forbids namespaces. */
+Test(modes, a_mode_that_is_asked_for_is_kept_or_refused)
+{
+	cr_assert_eq(setenv("VIRTFS_HIDE", "unshare", 1), 0);
+	must_not_serve(ARGS("--sandbox", "namespace"),
+	               "error: --sandbox=namespace: no network namespace");
+	(void)start(NULL, "root");
+	cr_assert(logged("warning: no mount namespace of its own: EPERM"));
+	cr_assert(logged("only chroot holds the export"));
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+/* ---- Landlock ---- */
+
+/* What a taken-over helper could try with a descriptor that leads up: the host's /proc/self/fd is at hand in these modes. */
+static long landlock_version(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
+}
+
+Test(modes, without_landlock_the_helper_serves_and_says_so)
+{
+	cr_assert_eq(setenv("VIRTFS_HIDE", "landlock", 1), 0);
+	(void)start(NULL, "root");
+	cr_assert(logged("info: Landlock is not to be had (ENOSYS)"));
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+Test(modes, with_landlock_nothing_is_said)
+{
+	if (landlock_version() < 2)
+		cr_skip_test("this kernel has no Landlock that allows renames");
+	(void)start(NULL, "root");
+	cr_assert_not(logged("Landlock"));
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+/* ---- the export ---- */
+
+Test(modes, the_hosts_root_is_served_if_asked_for)
+{
+	static const char *const modes[] = {"namespace", "chroot", "none"};
+	struct legacy_lstat_rep st;
+	struct stat etc;
+
+	rig_dirs(&rig);
+	cr_assert_eq(stat("/etc", &etc), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		(void)snprintf(rig.export, sizeof(rig.export), "/");
+		rig_serve(&rig, ARGS("--whole-host", "--readonly", "--sandbox", modes[i]));
+		cr_assert_eq(peer_lstat(rig.sock, "//etc", &st), 0, "%s", rig_log(&rig));
+		cr_assert_eq(st.ino, etc.st_ino);
+		cr_assert_lt(peer_open(rig.sock, "/proc/self/mem", O_RDONLY), 0);
+		fd_close(&rig.sock);
+		cr_assert_eq(rig_exit_status(rig.helper), 0);
+	}
+	rig.helper = -1;
+	(void)rig_end(&rig);
+}
+
+Test(modes, a_link_to_the_export_is_followed_once)
+{
+	struct legacy_lstat_rep st;
+	struct stat top;
+
+	rig_dirs(&rig);
+	cr_assert_eq(stat(rig.export, &top), 0);
+	cr_assert_eq(chdir(rig.dir), 0);
+	cr_assert_eq(symlink("export", "link"), 0);
+	(void)snprintf(rig.export, sizeof(rig.export), "%s/link", rig.dir);
+	rig_serve(&rig, NULL);
+	cr_assert_eq(peer_lstat(rig.sock, "/", &st), 0);
+	cr_assert_eq(st.ino, top.st_ino);
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+static atomic_bool racing;
+
+/* The export's name is now a directory, now a link to the host's root. */
+static void *exchange(void *unused)
+{
+	char other[128];
+
+	(void)snprintf(other, sizeof(other), "%s/other", rig.dir);
+	while (atomic_load(&racing))
+		(void)syscall(SYS_renameat2, AT_FDCWD, rig.export, AT_FDCWD, other,
+		              2 /* RENAME_EXCHANGE */);
+	return unused;
+}
+
+/* What was checked is what is served: never the host's root. */
+Test(modes, an_export_that_is_exchanged_meanwhile)
+{
+	struct legacy_lstat_rep st;
+	unsigned served = 0, refused = 0;
+	struct stat top;
+	char other[128];
+	pthread_t thread;
+
+	rig_dirs(&rig);
+	cr_assert_eq(stat(rig.export, &top), 0);
+	(void)snprintf(other, sizeof(other), "%s/other", rig.dir);
+	cr_assert_eq(symlink("/", other), 0);
+	atomic_store(&racing, true);
+	cr_assert_eq(pthread_create(&thread, NULL, exchange, NULL), 0);
+	for (int i = 0; i < 60; i++) {
+		rig_serve(&rig, NULL);
+		if (peer_lstat(rig.sock, "/", &st) == 0) {
+			cr_assert_eq(st.ino, top.st_ino);
+			cr_assert_eq(st.dev, top.st_dev);
+			served++;
+		} else {
+			refused++;
+		}
+		fd_close(&rig.sock);
+		(void)rig_exit_status(rig.helper);
+	}
+	atomic_store(&racing, false);
+	cr_assert_eq(pthread_join(thread, NULL), 0);
+	rig.helper = -1;
+	cr_assert(served > 0 && refused > 0, "%u times served, %u refused: the race was not run",
+	          served, refused);
+	(void)rig_end(&rig);
+}
+
+/* Of a helper that waits at -s: another directory stands in the export's place before anybody connects. */
+Test(modes, an_export_that_is_replaced_later)
+{
+	struct legacy_lstat_rep st;
+	struct stat top;
+	char moved[128];
+
+	rig_start(&rig, NULL);
+	cr_assert_eq(stat(rig.export, &top), 0);
+	(void)snprintf(moved, sizeof(moved), "%s/moved", rig.dir);
+	cr_assert_eq(peer_lstat(rig.sock, "/", &st), 0);
+	cr_assert_eq(rename(rig.export, moved), 0);
+	cr_assert_eq(symlink(rig.outside, rig.export), 0);
+	cr_assert_eq(peer_lstat(rig.sock, "/", &st), 0);
+	cr_assert_eq(st.ino, top.st_ino);
+	cr_assert_lt(peer_lstat(rig.sock, "//canary", &st), 0);
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+static bool remarked(unsigned long mount_flags, mode_t mode, const char *option)
+{
+	rig_dirs(&rig);
+	cr_assert_eq(mount("none", rig.export, "tmpfs", mount_flags, NULL), 0);
+	cr_assert_eq(chmod(rig.export, mode), 0);
+	rig_serve(&rig, option ? ARGS(option) : NULL);
+	fd_close(&rig.sock);
+	cr_assert_eq(rig_exit_status(rig.helper), 0, "%s", rig_log(&rig));
+	rig.helper = -1;
+	cr_assert_eq(umount(rig.export), 0);
+	cr_assert_eq(rig_end(&rig), 0);
+	return strstr(rig.log, "that a guest makes there") != NULL;
+}
+
+Test(modes, what_a_guest_could_leave_for_the_host_is_remarked)
+{
+	cr_assert_eq(unshare(CLONE_NEWNS), 0);
+	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	cr_assert(remarked(0, 0755, NULL));
+	cr_assert(strstr(rig.log, "nosuid,nodev"));
+	cr_assert(remarked(MS_NODEV, 0755, NULL));
+	cr_assert(remarked(MS_NOSUID, 0711, NULL));
+	cr_assert_not(remarked(MS_NOSUID | MS_NODEV, 0755, NULL));
+	cr_assert_not(remarked(0, 0700, NULL));
+	cr_assert_not(remarked(0, 0755, "--readonly"));
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* rootless.c: a helper that an ordinary user starts: what it may, what the guest sees, and what it may not. */
+#include "tests/lib/legacy_peer.h"
+#include "tests/lib/rig.h"
+#include "tests/lib/rpc_peer.h"
+
+#include "common/cleanup.h"
+#include "common/compiler.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+#define USER    54321u
+#define FIRST   700000u /* of the subordinate ids */
+#define SUBIDS  2000u
+#define UNKNOWN 65534u
+#define KEEP    UINT32_MAX
+
+static struct rig rig;
+
+TestSuite(rootless, .timeout = 60);
+
+static void start_as_user(const char *const *args)
+{
+	struct legacy_lstat_rep st;
+
+	rig_dirs(&rig);
+	rig.user = USER;
+	rig_serve(&rig, args);
+	cr_assert_eq(peer_lstat(rig.sock, "/", &st), 0, "%s", rig_log(&rig));
+	cr_assert_eq(st.uid, 0, "the user is the guest's root");
+	cr_assert_eq(st.gid, 0);
+}
+
+static struct stat host_stat(const char *name)
+{
+	struct stat st;
+
+	cr_assert_eq(lstat(rig_path(&rig, name), &st), 0);
+	return st;
+}
+
+static void must_be_owned(const char *name, uint32_t uid, uint32_t gid)
+{
+	struct stat st = host_stat(name);
+
+	cr_assert_eq(st.st_uid, uid, "%s belongs to %u", name, st.st_uid);
+	cr_assert_eq(st.st_gid, gid, "%s belongs to group %u", name, st.st_gid);
+}
+
+static int make_file(const char *path, uint32_t uid, uint32_t gid)
+{
+	int fd = peer_create(rig.sock, path, O_RDWR, 0640, uid, gid);
+	int r = fd < 0 ? fd : 0;
+
+	fd_close(&fd);
+	return r;
+}
+
+Test(rootless, the_guests_root_is_the_user)
+{
+	start_as_user(NULL);
+	cr_assert_eq(make_file("//f", 0, 0), 0);
+	must_be_owned("f", USER, USER);
+	cr_assert_eq(peer_mkdir(rig.sock, "//d", 0755, 0, 0), 0);
+	must_be_owned("d", USER, USER);
+	cr_assert_eq(peer_mknod(rig.sock, "//p", S_IFIFO | 0600, 0, 0, 0), 0);
+	cr_assert_eq(peer_chown(rig.sock, "//f", 0, 0), 0);
+	cr_assert_eq(peer_chmod(rig.sock, "//f", 04755), 0);
+	cr_assert_eq(host_stat("f").st_mode & 07777, 04755);
+	cr_assert_eq(peer_remove(rig.sock, "//f"), 0);
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+Test(rootless, ids_that_are_not_mapped)
+{
+	start_as_user(NULL);
+	cr_assert_eq(make_file("//f", 1000, 0), -EPERM);
+	cr_assert_eq(make_file("//f", 0, 1000), -EPERM);
+	cr_assert_eq(peer_mkdir(rig.sock, "//d", 0755, 1000, 1000), -EPERM);
+	cr_assert_eq(make_file("//f", 0, 0), 0,
+	             "and after all these the user's rights are the same");
+	cr_assert_eq(peer_chown(rig.sock, "//f", 1000, KEEP), -EINVAL);
+	cr_assert_eq(peer_chown(rig.sock, "//f", KEEP, 1000), -EINVAL);
+	must_be_owned("f", USER, USER);
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+Test(rootless, files_of_others_are_used_as_far_as_anybody_may)
+{
+	struct legacy_lstat_rep st;
+	int fd;
+
+	start_as_user(NULL);
+	rig_write(&rig, "public", "text");
+	rig_write(&rig, "secret", "text");
+	cr_assert_eq(chmod(rig_path(&rig, "secret"), 0600), 0);
+	cr_assert_eq(peer_lstat(rig.sock, "//secret", &st), 0);
+	cr_assert_eq(st.uid, UNKNOWN);
+	cr_assert_eq(st.gid, UNKNOWN);
+	fd = peer_open(rig.sock, "//public", O_RDONLY);
+	cr_assert_geq(fd, 0);
+	fd_close(&fd);
+	cr_assert_eq(peer_open(rig.sock, "//public", O_RDWR), -EACCES);
+	cr_assert_eq(peer_open(rig.sock, "//secret", O_RDONLY), -EACCES);
+	cr_assert_eq(peer_chmod(rig.sock, "//secret", 0644), -EPERM);
+	cr_assert_eq(peer_chown(rig.sock, "//secret", 0, 0), -EPERM);
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+Test(rootless, no_devices)
+{
+	start_as_user(NULL);
+	cr_assert_eq(peer_mknod(rig.sock, "//n", S_IFCHR | 0666, makedev(1, 3), 0, 0), -EPERM);
+	cr_assert_eq(peer_mknod(rig.sock, "//n", S_IFBLK | 0666, makedev(7, 0), 0, 0), -EPERM);
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+/* The walls are those that root's helper has. */
+Test(rootless, the_walls_stand)
+{
+	char line[1024], path[64];
+	FILE *f;
+	int mounts = 0;
+
+	start_as_user(ARGS("--sandbox", "namespace"));
+	cr_assert_str_eq(rig_proc(&rig, "CapEff"), "00000000080000db");
+	cr_assert_str_eq(rig_proc(&rig, "CapBnd"), "0000000000000000");
+	cr_assert_str_eq(rig_proc(&rig, "NoNewPrivs"), "1");
+	cr_assert_str_eq(rig_proc(&rig, "Seccomp"), "2");
+	cr_assert_str_eq(rig_proc(&rig, "Uid"), "54321\t54321\t54321\t54321");
+	(void)snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)rig.helper);
+	f = fopen(path, "re");
+	cr_assert_not_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		cr_assert_not_null(strstr(line, " / "), "%s", line);
+		cr_assert_not_null(strstr(line, "nosuid,nodev,noexec"), "%s", line);
+		mounts++;
+	}
+	(void)fclose(f);
+	cr_assert_eq(mounts, 1);
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+Test(rootless, other_sandboxes)
+{
+	start_as_user(ARGS("--sandbox", "chroot"));
+	cr_assert_eq(make_file("//f", 0, 0), 0);
+	cr_assert_eq(rig_end(&rig), 0);
+	start_as_user(ARGS("--sandbox", "none"));
+	cr_assert_eq(make_file("//f", 0, 0), 0);
+	must_be_owned("f", USER, USER);
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+static void must_not_serve(const char *const *args, const char *reason)
+{
+	rig_dirs(&rig);
+	rig.user = USER;
+	rig_serve(&rig, args);
+	cr_assert_eq(rig_exit_status(rig.helper), 1);
+	rig.helper = -1;
+	cr_assert_not_null(strstr(rig_log(&rig), reason), "wanted '%s', got: %s", reason, rig.log);
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+Test(rootless, where_there_are_no_user_namespaces)
+{
+	cr_assert_eq(setenv("VIRTFS_HIDE", "unshare", 1), 0);
+	must_not_serve(NULL, "no user namespace is to be had (EPERM)");
+}
+
+Test(rootless, an_export_that_the_user_may_not_enter)
+{
+	rig_dirs(&rig);
+	rig.user = USER;
+	cr_assert_eq(chmod(rig.dir, 0755), 0);
+	cr_assert_eq(chmod(rig.outside, 0700), 0);
+	(void)snprintf(rig.export, sizeof(rig.export), "%s", rig.outside);
+	/* rig_serve() makes the export the user's. */
+	rig.user = 0;
+	rig_serve(&rig, ARGS("--uid-map", ":0:54321:1:", "--gid-map", ":0:54321:1:"));
+	cr_assert_eq(rig_exit_status(rig.helper), 1);
+	rig.helper = -1;
+	cr_assert_not_null(strstr(rig_log(&rig), "the export cannot be entered (EACCES)"), "%s",
+	                   rig.log);
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+/* ---- with maps ---- */
+
+/* Root may map what it likes: no file of the host's says so. */
+Test(rootless, root_in_a_user_namespace)
+{
+	struct legacy_lstat_rep st;
+
+	rig_dirs(&rig);
+	cr_assert_eq(chmod(rig.dir, 0755), 0);
+	cr_assert_eq(chown(rig.export, FIRST, FIRST), 0);
+	rig_serve(&rig, ARGS("--uid-map", ":0:700000:1000:", "--uid-map",
+	                     ":1000:800000:1:", "--gid-map", ":0:700000:2000:"));
+	cr_assert_eq(peer_lstat(rig.sock, "/", &st), 0, "%s", rig_log(&rig));
+	cr_assert_eq(make_file("//a", 0, 0), 0);
+	must_be_owned("a", FIRST, FIRST);
+	cr_assert_eq(peer_mkdir(rig.sock, "//d", 01777, 0, 0), 0);
+	cr_assert_eq(make_file("//d//b", 1000, 999), 0);
+	must_be_owned("d/b", 800000, FIRST + 999);
+	cr_assert_eq(make_file("//d//c", 1001, 0), -EPERM);
+	cr_assert_eq(peer_chown(rig.sock, "//a", 7, 8), 0);
+	must_be_owned("a", FIRST + 7, FIRST + 8);
+	cr_assert_eq(peer_mknod(rig.sock, "//n", S_IFCHR | 0666, makedev(1, 3), 0, 0), -EPERM);
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+/* Adds a line to a file of the host's for as long as the test runs. */
+struct line_in {
+	const char *path;
+	off_t size; /* before */
+	int fd;
+};
+
+static void add_line(struct line_in *l, const char *line)
+{
+	struct stat st;
+
+	l->fd = open(l->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	cr_assert_geq(l->fd, 0);
+	/* One test at a time, here and in other builds. */
+	cr_assert_eq(flock(l->fd, LOCK_EX), 0);
+	cr_assert_eq(fstat(l->fd, &st), 0);
+	l->size = st.st_size;
+	cr_assert_eq(write(l->fd, line, strlen(line)), (ssize_t)strlen(line));
+}
+
+static void take_line_out(struct line_in *l)
+{
+	cr_assert_eq(ftruncate(l->fd, l->size), 0);
+	fd_close(&l->fd);
+}
+
+static struct line_in subuid = {.path = "/etc/subuid", .fd = -1},
+                      subgid = {.path = "/etc/subgid", .fd = -1},
+                      passwd = {.path = "/etc/passwd", .fd = -1};
+
+static void start_with_subids(void)
+{
+	if (access("/usr/bin/newuidmap", X_OK) != 0)
+		cr_skip_test("the package uidmap is not installed");
+	add_line(&subuid, "54321:700000:1000\n54321:800000:1000\n54322:900000:1000\n");
+	add_line(&subgid, "virtfs-test:700000:2000\n");
+	add_line(&passwd, "virtfs-test:x:54321:54321::/:/bin/false\n");
+}
+
+static void end_with_subids(void)
+{
+	if (subuid.fd < 0)
+		return;
+	take_line_out(&passwd);
+	take_line_out(&subgid);
+	take_line_out(&subuid);
+}
+
+Test(rootless, subordinate_ids_are_the_guests_other_users, .init = start_with_subids,
+     .fini = end_with_subids)
+{
+	start_as_user(ARGS("--subids"));
+	cr_assert_not(strstr(rig_log(&rig), "warning"), "%s", rig.log);
+	cr_assert_eq(peer_mkdir(rig.sock, "//d", 01777, 0, 0), 0);
+	must_be_owned("d", USER, USER);
+	cr_assert_eq(make_file("//d//a", 1, 1), 0);
+	must_be_owned("d/a", FIRST, FIRST);
+	cr_assert_eq(make_file("//d//b", 1001, 1001), 0);
+	must_be_owned("d/b", 800000, FIRST + 1000);
+	cr_assert_eq(make_file("//d//c", 2000, 2000), 0);
+	must_be_owned("d/c", 800999, FIRST + 1999);
+	cr_assert_eq(make_file("//d//e", 2001, 2000), -EPERM);
+	cr_assert_eq(peer_chown(rig.sock, "//d//a", 2001, KEEP), -EINVAL);
+	cr_assert_eq(peer_chown(rig.sock, "//d//a", 5, 6), 0);
+	must_be_owned("d/a", FIRST + 4, FIRST + 5);
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+/* Ids that nobody gave the user. */
+Test(rootless, ids_of_others_are_not_to_be_had, .init = start_with_subids, .fini = end_with_subids)
+{
+	must_not_serve(ARGS("--uid-map", ":0:0:1:"), "--uid-map: the ids cannot be mapped so");
+	must_not_serve(ARGS("--gid-map", ":0:0:1:"), "--gid-map: the ids cannot be mapped so");
+}
+
+Test(rootless, maps_of_subordinate_ids, .init = start_with_subids, .fini = end_with_subids)
+{
+	start_as_user(ARGS("--uid-map", ":0:54321:1:", "--uid-map", ":1000:700000:10:", "--gid-map",
+	                   ":0:54321:1:"));
+	cr_assert_eq(make_file("//a", 0, 0), 0);
+	cr_assert_eq(peer_chown(rig.sock, "//a", 1009, KEEP), 0);
+	must_be_owned("a", FIRST + 9, USER);
+	cr_assert_eq(rig_end(&rig), 0);
+	must_not_serve(ARGS("--uid-map", ":0:54321:1:", "--uid-map", ":1000:900000:10:"),
+	               "--uid-map: the ids cannot be mapped so");
+}
+
+Test(rootless, subids_that_nobody_gave)
+{
+	must_not_serve(ARGS("--subids"), "/etc/subuid has no line for user 54321");
+}
+
+/* ---- the native dialect ---- */
+
+/* No node is lost where the kernel would not open a handle again: one more than there are descriptors is refused. */
+Test(rootless, nodes_beyond_the_descriptors)
+{
+	struct rlimit before, low;
+	uint64_t root, node = 0, first = 0;
+	int made = 0, error = 0;
+	char name[16];
+
+	rig_dirs(&rig);
+	rig.user = USER;
+	rig.native = true;
+	for (int i = 0; i < 400; i++) {
+		(void)snprintf(name, sizeof(name), "f%d", i);
+		rig_write(&rig, name, "");
+	}
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = (struct rlimit){.rlim_cur = 600, .rlim_max = before.rlim_max};
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+	rig_serve(&rig, NULL);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	root = rpc_hello(rig.sock);
+	cr_assert_neq(root, 0, "%s", rig_log(&rig));
+	cr_assert(strstr(rig_log(&rig), "files cannot be found by handle"));
+	for (int i = 0; i < 400; i++) {
+		(void)snprintf(name, sizeof(name), "f%d", i);
+		node = rpc_walk(rig.sock, root, name, &error);
+		if (node == 0)
+			break;
+		first = first ? first : node;
+		made++;
+	}
+	cr_assert(made > 50 && made < 400, "%d nodes", made);
+	cr_assert_eq(error, -ENFILE);
+	cr_assert_eq(RPC(rig.sock, GETATTR, getattr, .node = first), 0, "the first is as it was");
+	rpc_give_up(rig.sock, first);
+	cr_assert_neq(rpc_walk(rig.sock, root, "f399", NULL), 0, "and there is room again");
+	cr_assert_eq(rig_end(&rig), 0);
+}
