@@ -244,7 +244,8 @@ Test(million, fids_live_at_once_under_4096_descriptors)
 	check_some(1);
 	host_renames_a_directory();
 	clunk_all();
-	cr_assert_eq(settled_fds(rig.rig.helper, before.fds[1]), before.fds[1]);
+	cr_assert_leq(settled_fds(rig.rig.helper, before.fds[1]),
+	              before.fds[1]); /* idle ones may stay handles */
 	cr_assert_eq(fd_count(rig.device), before.fds[0]);
 	P9(c, getattr, .fid = FIRST_FID, .expect_err = EBADF);
 	/* All of it was given up: as many more take no more room. */
@@ -254,7 +255,8 @@ Test(million, fids_live_at_once_under_4096_descriptors)
 	for (int i = 0; i < 2 && !is_sanitized(); i++)
 		cr_assert_lt(again.kib[i] - full.kib[i], 4096, "memory is lost");
 	clunk_all();
-	cr_assert_eq(settled_fds(rig.rig.helper, before.fds[1]), before.fds[1]);
+	cr_assert_leq(settled_fds(rig.rig.helper, before.fds[1]),
+	              before.fds[1]); /* idle ones may stay handles */
 	fd_close(&export);
 	p9_rig_end(&rig);
 }
