@@ -345,11 +345,6 @@ int node_path_of(const struct export *x, int fd, int *ret_node)
 	return 0;
 }
 
-static struct wt_time time_of(const struct statx_timestamp *t)
-{
-	return (struct wt_time){.sec = t->tv_sec, .nsec = t->tv_nsec};
-}
-
 int node_attr(int node, struct wt_attr *ret)
 {
 	return node_attr_at(node, "", ret);
@@ -360,25 +355,9 @@ int node_attr_at(int dir, const char *name, struct wt_attr *ret)
 	int flags = (*name ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH) | AT_NO_AUTOMOUNT;
 	struct statx st;
 
-	if (statx(dir, name, flags, STATX_BASIC_STATS | STATX_BTIME, &st) < 0)
+	if (statx(dir, name, flags, WT_ATTR_STATX, &st) < 0)
 		return -errno;
-	*ret = (struct wt_attr){
-	    .dev = makedev(st.stx_dev_major, st.stx_dev_minor),
-	    .ino = st.stx_ino,
-	    .mode = st.stx_mode,
-	    .uid = st.stx_uid,
-	    .gid = st.stx_gid,
-	    .blksize = st.stx_blksize,
-	    .nlink = st.stx_nlink,
-	    .rdev = makedev(st.stx_rdev_major, st.stx_rdev_minor),
-	    .size = st.stx_size,
-	    .blocks = st.stx_blocks,
-	    .atime = time_of(&st.stx_atime),
-	    .mtime = time_of(&st.stx_mtime),
-	    .ctime = time_of(&st.stx_ctime),
-	};
-	if (st.stx_mask & STATX_BTIME)
-		ret->btime = time_of(&st.stx_btime);
+	wt_attr_of(&st, ret);
 	return 0;
 }
 

@@ -67,34 +67,14 @@ static void getattr_done(struct p9_req *r, int error, const union rpc_reply *rep
 		answer_attr(r, &reply->getattr.attr);
 }
 
-static struct wt_time time_of(const struct statx_timestamp *t)
-{
-	return (struct wt_time){.sec = t->tv_sec, .nsec = t->tv_nsec};
-}
-
 /* An open file is asked itself. */
 static bool stat_open(int fd, struct wt_attr *ret)
 {
 	struct statx st;
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &st) < 0)
+	if (statx(fd, "", AT_EMPTY_PATH, WT_ATTR_STATX, &st) < 0)
 		return false;
-	*ret = (struct wt_attr){
-	    .dev = makedev(st.stx_dev_major, st.stx_dev_minor),
-	    .ino = st.stx_ino,
-	    .mode = st.stx_mode,
-	    .uid = st.stx_uid,
-	    .gid = st.stx_gid,
-	    .blksize = st.stx_blksize,
-	    .nlink = st.stx_nlink,
-	    .size = st.stx_size,
-	    .blocks = st.stx_blocks,
-	    .atime = time_of(&st.stx_atime),
-	    .mtime = time_of(&st.stx_mtime),
-	    .ctime = time_of(&st.stx_ctime),
-	};
-	if (st.stx_mask & STATX_BTIME)
-		ret->btime = time_of(&st.stx_btime);
+	wt_attr_of(&st, ret);
 	return true;
 }
 

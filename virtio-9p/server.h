@@ -28,6 +28,8 @@
 #define P9_ABANDONED_MAX  128        /* of a session; more wait, and their Tflush with them */
 #define P9_RECENT         64
 #define P9_PIECES_MAX     1024 /* IOV_MAX of Linux */
+#define P9_MSIZE_MAX      (4u << 20)
+#define P9_REQUEST_FIRST  8192 /* the largest request before Tversion has said what may be */
 #define P9_REPLY_ROOM     8192 /* the most that a reply takes whose size is not the request's to say */
 
 struct p9_req;
@@ -153,8 +155,7 @@ struct p9_session {
 	struct p9_server *server;
 	const struct p9_transport_ops *transport;
 	struct p9_session *next;
-	uint32_t msize_max; /* the transport's */
-	uint32_t msize;     /* negotiated; 0 before Tversion */
+	uint32_t msize; /* negotiated; 0 before Tversion */
 	bool ending;
 	uint32_t under_way;
 	uint32_t abandoned; /* of them, and not back yet */
@@ -164,9 +165,11 @@ struct p9_session {
 	struct loop_timer flush_timer;
 };
 
-/** p9_session_init() - msize_max: the most that the transport takes. Return: 0. */
+/** p9_session_init() - Return: 0 or -errno. */
 int MUST_CHECK p9_session_init(struct p9_session *s, struct p9_server *server,
-                               const struct p9_transport_ops *ops, uint32_t msize_max);
+                               const struct p9_transport_ops *ops);
+/** p9_request_max() - The size of the largest request that may come now. */
+uint32_t p9_request_max(const struct p9_session *s);
 /** p9_session_reset() - Drop them, and be as new: the transport gets its requests back, those on the ring later. */
 void p9_session_reset(struct p9_session *s);
 /** p9_session_let_go() - Let go of all requests, as a Tflush would in the end; the fids stay. */

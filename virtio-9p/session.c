@@ -353,7 +353,7 @@ static bool starts_with(const struct wt_str *s, const char *text)
 void op_version(struct p9_req *r, const struct p9_version_req *q)
 {
 	struct p9_session *s = r->session;
-	struct p9_version_rep a = {.msize = q->msize < s->msize_max ? q->msize : s->msize_max};
+	struct p9_version_rep a = {.msize = q->msize < P9_MSIZE_MAX ? q->msize : P9_MSIZE_MAX};
 
 	start_anew(s, r);
 	if (!starts_with(&q->version, "9P2000.L")) {
@@ -454,10 +454,15 @@ void p9_submit(struct p9_session *s, struct p9_req *req)
 
 /* ---- sessions ---- */
 
-int p9_session_init(struct p9_session *s, struct p9_server *server,
-                    const struct p9_transport_ops *ops, uint32_t msize_max)
+uint32_t p9_request_max(const struct p9_session *s)
 {
-	*s = (struct p9_session){.server = server, .transport = ops, .msize_max = msize_max};
+	return s->msize ? s->msize : P9_REQUEST_FIRST;
+}
+
+int p9_session_init(struct p9_session *s, struct p9_server *server,
+                    const struct p9_transport_ops *ops)
+{
+	*s = (struct p9_session){.server = server, .transport = ops};
 	s->flush_timer.due = flush_due;
 	s->next = server->sessions;
 	server->sessions = s;

@@ -285,10 +285,9 @@ static struct request *new_request(struct client *c, size_t size)
 static bool message_size(const struct client *c, const uint8_t *p, size_t *ret)
 {
 	struct rd r = rd_over(p, sizeof(uint32_t));
-	uint32_t most = c->session.msize ? c->session.msize : 8192;
 
 	*ret = rd_le32(&r);
-	return *ret >= P9_HEAD_SIZE && *ret <= most;
+	return *ret >= P9_HEAD_SIZE && *ret <= p9_request_max(&c->session);
 }
 
 /* Makes requests of what is in the buffer. */
@@ -485,7 +484,7 @@ int t_socket_serve(struct t_socket *t, int sock)
 		r = loop_add(t->loop, &c->source, EVENTS);
 	}
 	if (r == 0)
-		r = p9_session_init(&c->session, t->server, &ops, T_SOCKET_MSIZE);
+		r = p9_session_init(&c->session, t->server, &ops);
 	if (r < 0) {
 		fd_close(&sock);
 		free(c);

@@ -5,7 +5,6 @@
 
 #include "virtio-9p/server.h"
 
-#define T_SOCKET_MSIZE   (4u << 20)
 #define T_SOCKET_CLIENTS 256
 
 struct t_socket;

@@ -215,7 +215,6 @@ static const struct p9_transport_ops transport = {.room = room,
 static int copy_message(struct request *q, uint16_t *ret_tag)
 {
 	struct chain_cursor c = chain_out(q->chain);
-	uint32_t most = q->t->session.msize ? q->t->session.msize : P9_REPLY_ROOM;
 	size_t size = chain_read(&c, q->in, P9_WRITE_HEAD);
 	struct rd r = rd_over(q->in, size);
 	struct p9_head h;
@@ -225,7 +224,7 @@ static int copy_message(struct request *q, uint16_t *ret_tag)
 		return -EPROTO;
 	}
 	*ret_tag = h.tag;
-	if (h.size > most)
+	if (h.size > p9_request_max(&q->t->session))
 		return -EMSGSIZE;
 	if (h.type == P9_WRITE && h.size > P9_WRITE_HEAD)
 		q->req.rest = h.size - P9_WRITE_HEAD;
@@ -369,7 +368,7 @@ int t_virtio_new(struct loop *l, struct p9_server *server, const char *tag,
                  void (*closed)(void *context), void *context, struct t_virtio **ret)
 {
 	struct t_virtio *t = calloc(1, sizeof(*t));
-	int r = t ? p9_session_init(&t->session, server, &transport, T_VIRTIO_MSIZE) : -ENOMEM;
+	int r = t ? p9_session_init(&t->session, server, &transport) : -ENOMEM;
 
 	if (r == 0)
 		r = vu_new(l, &info, &device, t, front_closed, &t->front);

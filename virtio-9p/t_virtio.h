@@ -14,7 +14,6 @@
 #define VIRTIO_ID_9P          9
 #define VIRTIO_9P_F_MOUNT_TAG 0
 #define T_VIRTIO_TAG_MAX      254 /* with its length it fits the configuration space */
-#define T_VIRTIO_MSIZE        (4u << 20)
 #define T_VIRTIO_QUEUE_MAX    1024
 #define T_VIRTIO_STOP_NS \
 	1000000000 /* what requests may take to end by themselves when the queue stops */

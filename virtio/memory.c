@@ -308,6 +308,21 @@ static const struct mapped_region *region_of(const struct guest_map *m, uint64_t
 	return NULL;
 }
 
+/* The first bytes of so many that start at gpa, as far as they lie in one region. Return: false if they are in none. */
+static bool first_piece(const struct guest_map *m, uint64_t gpa, uint64_t size, struct iovec *ret)
+{
+	const struct mapped_region *r = region_of(m, gpa);
+	uint64_t inside, left;
+
+	if (!r)
+		return false;
+	inside = gpa - r->is.gpa;
+	left = r->is.size - inside;
+	*ret = (struct iovec){.iov_base = r->piece->host + inside,
+	                      .iov_len = (size_t)(left < size ? left : size)};
+	return true;
+}
+
 int guest_map_find(const struct guest_map *m, uint64_t gpa, uint64_t size, struct iovec *iov,
                    unsigned room)
 {
@@ -315,19 +330,15 @@ int guest_map_find(const struct guest_map *m, uint64_t gpa, uint64_t size, struc
 
 	/* No address wraps around: no region has the last one. */
 	while (size > 0) {
-		const struct mapped_region *r = region_of(m, gpa);
-		uint64_t inside, piece;
+		struct iovec piece;
 
-		if (!r)
+		if (!first_piece(m, gpa, size, &piece))
 			return -EFAULT;
 		if (count == room)
 			return -ENOBUFS;
-		inside = gpa - r->is.gpa;
-		piece = r->is.size - inside < size ? r->is.size - inside : size;
-		iov[count++] =
-		    (struct iovec){.iov_base = r->piece->host + inside, .iov_len = (size_t)piece};
-		gpa += piece;
-		size -= piece;
+		iov[count++] = piece;
+		gpa += piece.iov_len;
+		size -= piece.iov_len;
 	}
 	return (int)count;
 }
@@ -337,19 +348,14 @@ int guest_map_read(const struct guest_map *m, uint64_t gpa, void *to, size_t siz
 	uint8_t *at = to;
 
 	while (size > 0) {
-		const struct mapped_region *r = region_of(m, gpa);
-		struct iovec v;
+		struct iovec piece;
 
-		if (!r)
+		if (!first_piece(m, gpa, size, &piece))
 			return -EFAULT;
-		v.iov_base = r->piece->host + (gpa - r->is.gpa);
-		v.iov_len = size;
-		if (r->is.size - (gpa - r->is.gpa) < size)
-			v.iov_len = (size_t)(r->is.size - (gpa - r->is.gpa));
-		guest_copy_out(at, v);
-		at += v.iov_len;
-		gpa += v.iov_len;
-		size -= v.iov_len;
+		guest_copy_out(at, piece);
+		at += piece.iov_len;
+		gpa += piece.iov_len;
+		size -= piece.iov_len;
 	}
 	return 0;
 }

@@ -2,6 +2,8 @@
 #include "wire/types.h"
 
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 struct wt_str wt_str_of(const char *text)
 {
@@ -274,6 +276,32 @@ void wt_time_put(struct wr *w, const struct wt_time *v)
 void wt_time_dump(struct sbuf *s, const struct wt_time *v)
 {
 	sbuf_add(s, "%lld.%09u", (long long)v->sec, v->nsec);
+}
+
+static struct wt_time time_of(const struct statx_timestamp *t)
+{
+	return (struct wt_time){.sec = t->tv_sec, .nsec = t->tv_nsec};
+}
+
+void wt_attr_of(const struct statx *st, struct wt_attr *ret)
+{
+	*ret = (struct wt_attr){
+	    .dev = makedev(st->stx_dev_major, st->stx_dev_minor),
+	    .ino = st->stx_ino,
+	    .mode = st->stx_mode,
+	    .uid = st->stx_uid,
+	    .gid = st->stx_gid,
+	    .blksize = st->stx_blksize,
+	    .nlink = st->stx_nlink,
+	    .rdev = makedev(st->stx_rdev_major, st->stx_rdev_minor),
+	    .size = st->stx_size,
+	    .blocks = st->stx_blocks,
+	    .atime = time_of(&st->stx_atime),
+	    .mtime = time_of(&st->stx_mtime),
+	    .ctime = time_of(&st->stx_ctime),
+	};
+	if (st->stx_mask & STATX_BTIME)
+		ret->btime = time_of(&st->stx_btime);
 }
 
 void wt_attr_get(struct rd *r, struct wt_attr *v)

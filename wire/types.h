@@ -153,6 +153,11 @@ struct wt_attr {
 #define WT_C_time struct wt_time
 #define WT_C_attr struct wt_attr
 
+/** wt_attr_of() - The attributes that statx(2) told, asked for WT_ATTR_STATX. Without a time of birth that is 0. */
+#define WT_ATTR_STATX (STATX_BASIC_STATS | STATX_BTIME)
+struct statx;
+void wt_attr_of(const struct statx *st, struct wt_attr *ret);
+
 struct wt_attrs {
 	uint16_t count;
 	struct wt_attr attr[WT_NAMES_MAX];
