@@ -38,6 +38,11 @@ void log_init(const char *program, enum log_level max_level)
 	out.max_level = max_level;
 }
 
+void log_set_level(enum log_level max_level)
+{
+	out.max_level = max_level;
+}
+
 bool log_level_from_name(const char *name, enum log_level *ret_level)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(levels); i++) {

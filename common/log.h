@@ -18,6 +18,9 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 /** log_init() - Name the program in each line; messages above max_level are dropped. */
 void log_init(const char *program, enum log_level max_level);
 
+/** log_set_level() - From now on drop messages above this level. */
+void log_set_level(enum log_level max_level);
+
 /** log_level_from_name() - "error", "warning", "info" or "debug"; false if it is none of these. */
 bool MUST_CHECK log_level_from_name(const char *name, enum log_level *ret_level);
 

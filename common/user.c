@@ -24,7 +24,7 @@ static bool parse_both(const char *text, const char *colon, struct user *ret)
 	return true;
 }
 
-bool user_parse(const char *text, struct user *ret)
+bool user_parse(const char *option, const char *text, struct user *ret)
 {
 	const char *colon = strchr(text, ':');
 	const struct passwd *p;
@@ -33,7 +33,7 @@ bool user_parse(const char *text, struct user *ret)
 	if (colon) {
 		if (parse_both(text, colon, ret))
 			return true;
-		log_error("--user '%s': must be NAME, UID, or two numbers UID:GID", text);
+		log_error("--%s '%s': must be NAME, UID, or two numbers UID:GID", option, text);
 		return false;
 	}
 	p = parse_u64(text, ID_MAX, &uid) ? getpwuid((uid_t)uid) : getpwnam(text);
@@ -41,8 +41,8 @@ bool user_parse(const char *text, struct user *ret)
 		*ret = (struct user){.uid = p->pw_uid, .gid = p->pw_gid};
 		return true;
 	}
-	log_error("--user '%s': this host has no such user; a number alone needs one too, UID:GID "
+	log_error("--%s '%s': this host has no such user; a number alone needs one too, UID:GID "
 	          "does not",
-	          text);
+	          option, text);
 	return false;
 }

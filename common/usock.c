@@ -136,11 +136,11 @@ int usock_pair(int type, int ret_pair[2])
 	return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ret_pair) < 0 ? -errno : 0;
 }
 
-int usock_listen(const char *path, int *ret_fd)
+int usock_listen(const char *path, int type, int *ret_fd)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	size_t length = strlen(path);
-	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	AUTO_CLOSE int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -errno;
@@ -193,4 +193,14 @@ bool usock_is_listening(int fd, int *ret_type)
 		return false;
 	*ret_type = type;
 	return true;
+}
+
+int usock_peer_uid(int fd, uid_t *ret_uid)
+{
+	struct ucred peer;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &(socklen_t){sizeof(peer)}) < 0)
+		return -errno;
+	*ret_uid = peer.uid;
+	return 0;
 }

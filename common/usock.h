@@ -52,13 +52,13 @@ ssize_t MUST_CHECK usock_peek(int sock, void *buffer, size_t size);
 int MUST_CHECK usock_pair(int type, int ret_pair[2]);
 
 /**
- * usock_listen() - Make a listening stream socket at path
+ * usock_listen() - Make a listening socket of that type (SOCK_STREAM, SOCK_SEQPACKET) at path
  *
  * Nothing may exist at path: it is never removed for the caller. The socket's mode is 0777 without
  * umask bits. Return: 0 or -errno (-EADDRINUSE: something exists there; -ENAMETOOLONG: path is
  * longer than a socket's may be).
  */
-int MUST_CHECK usock_listen(const char *path, int *ret_fd);
+int MUST_CHECK usock_listen(const char *path, int type, int *ret_fd);
 
 /** usock_accept() - Wait for one peer. Return: 0 or -errno. */
 int MUST_CHECK usock_accept(int listener, int *ret_fd);
@@ -69,5 +69,9 @@ bool MUST_CHECK usock_is_listening(int fd, int *ret_type);
 /** usock_is_connected() - Whether fd is a connected (not a listening) Unix socket; *ret_type is its
  * SOCK_ type then. */
 bool MUST_CHECK usock_is_connected(int fd, int *ret_type);
+
+/** usock_peer_uid() - Whose the other side of a connected Unix socket is: of when it was connected (SO_PEERCRED). Return: 0
+ * or -errno. */
+int MUST_CHECK usock_peer_uid(int fd, uid_t *ret_uid);
 
 #endif

@@ -57,7 +57,7 @@ static int open_export(const struct config *c, struct export *x)
 static int listen_at(const struct config *c, int *ret_listener)
 {
 	mode_t before = umask(007);
-	int r = usock_listen(c->socket_path, ret_listener);
+	int r = usock_listen(c->socket_path, SOCK_STREAM, ret_listener);
 
 	(void)umask(before);
 	if (r == 0 && lchown(c->socket_path, c->uid, c->gid) < 0) {

@@ -81,7 +81,7 @@ static int parse(int argc, char **argv, struct proxy *p)
 				return EXIT_FAILURE;
 			break;
 		case OPT_USER:
-			if (!user_parse(value, &p->user))
+			if (!user_parse("user", value, &p->user))
 				return EXIT_FAILURE;
 			p->has_user = true;
 			break;

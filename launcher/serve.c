@@ -104,7 +104,7 @@ static bool take(struct serve *s, int option, const char *value)
 		return true;
 	case OPT_USER:
 		s->user = value;
-		return user_parse(value, &(struct user){0});
+		return user_parse("user", value, &(struct user){0});
 	case OPT_READY_FD:
 		if (parse_u64(value, INT_MAX, &n) && n > 2 && fcntl((int)n, F_GETFD) >= 0) {
 			s->ready_fd = (int)n;

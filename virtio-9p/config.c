@@ -13,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FIDS_MOST        (16u << 20)
-#define POLL_US_MOST     10000u
 #define LISTEN_FDS_START 3 /* sd_listen_fds(3) */
 #define USER_NOBODY      65534
 
@@ -26,6 +24,8 @@ enum {
 	OPT_FD,
 	OPT_TAG,
 	OPT_DISK,
+	OPT_CONTROL,
+	OPT_CONTROL_USER,
 	OPT_READY_FD,
 	OPT_MAX_FIDS,
 	OPT_POLL_US,
@@ -54,6 +54,10 @@ static const struct option_row rows[] = {
                  "mount tag of the vhost-user device; --fd N is for an emulator then"},
     [OPT_DISK] = {"disk", 0, "KEY=VALUE,...",
                   "a vhost-user block device of an image that was passed; again for more"},
+    [OPT_CONTROL] = {"control", 0, "fd:N|unix:PATH",
+                     "take commands (virtfs-control(7)) from that SOCK_SEQPACKET socket"},
+    [OPT_CONTROL_USER] = {"control-user", 0, "NAME|UID[:GID]",
+                          "take them from this user too, besides root and this process's own"},
     [OPT_READY_FD] = {"ready-fd", 0, "N", "write a newline to descriptor N when ready"},
     [OPT_MAX_FIDS] = {"max-fids", 0, "N", "fids all clients together may have (default 2097152)"},
     [OPT_POLL_US] =
@@ -79,6 +83,7 @@ static void print_help(void)
 	    "Usage: virtfs-device --helper-fd N --tag TAG (--socket-path PATH | --fd N) [options]\n"
 	    "       virtfs-device --helper-fd N (--listen unix:PATH | --fd N) [options]\n"
 	    "       virtfs-device --disk id=ID,fd=N,format=raw,socket-path=PATH... [options]\n"
+	    "       virtfs-device --control (fd:N | unix:PATH) [options]\n"
 	    "A virtio-9p device over vhost-user, or a 9P2000.L server on a socket, that asks\n"
 	    "virtfs-proxy-helper for what it needs of files; and virtio-blk devices of images "
 	    "that\n"
@@ -103,13 +108,41 @@ static bool descriptor(int option, const char *text, int *ret)
 	return true;
 }
 
+static bool control(struct config *c, const char *value)
+{
+	if (c->control_fd >= 0 || c->control_path) {
+		log_error("one --control is enough");
+		return false;
+	}
+	if (strncmp(value, "fd:", 3) == 0)
+		return descriptor(OPT_CONTROL, value + 3, &c->control_fd);
+	if (strncmp(value, "unix:", 5) != 0 || !value[5]) {
+		log_error("--control '%s': must be fd:N or unix:PATH", value);
+		return false;
+	}
+	c->control_path = value + 5;
+	return true;
+}
+
+/* The overflow user is whoever a user namespace does not know. */
+static bool control_user(const char *text, struct user *ret)
+{
+	if (!user_parse("control-user", text, ret))
+		return false;
+	if (ret->uid != USER_NOBODY)
+		return true;
+	log_error("--control-user '%s': must not be user %d, whom too many look like", text,
+	          USER_NOBODY);
+	return false;
+}
+
 static bool fids(const char *text, uint32_t *ret)
 {
 	uint64_t n;
 
-	if (!parse_u64(text, FIDS_MOST, &n) || n == 0) {
+	if (!parse_u64(text, CONFIG_FIDS_MOST, &n) || n == 0) {
 		log_error("--max-fids '%s': must be a decimal number from 1 to %u", text,
-		          FIDS_MOST);
+		          CONFIG_FIDS_MOST);
 		return false;
 	}
 	*ret = (uint32_t)n;
@@ -120,9 +153,9 @@ static bool poll_us(const char *text, uint32_t *ret)
 {
 	uint64_t n;
 
-	if (!parse_u64(text, POLL_US_MOST, &n)) {
+	if (!parse_u64(text, CONFIG_POLL_US_MOST, &n)) {
 		log_error("--poll-us '%s': must be a decimal number of microseconds up to %u", text,
-		          POLL_US_MOST);
+		          CONFIG_POLL_US_MOST);
 		return false;
 	}
 	*ret = (uint32_t)n;
@@ -143,7 +176,7 @@ static bool tag(const char *text, const char **ret)
 
 static bool user(const char *text, struct user *ret)
 {
-	if (!user_parse(text, ret))
+	if (!user_parse("user", text, ret))
 		return false;
 	if (ret->uid != 0 && ret->gid != 0)
 		return true;
@@ -207,6 +240,11 @@ static bool take(struct config *c, int option, const char *value)
 		return descriptor(option, value, &c->handover_fd);
 	case OPT_FD:
 		return descriptor(option, value, &c->fd);
+	case OPT_CONTROL:
+		return control(c, value);
+	case OPT_CONTROL_USER:
+		c->has_control_user = true;
+		return control_user(value, &c->control_user);
 	case OPT_READY_FD:
 		return descriptor(option, value, &c->ready_fd);
 	case OPT_MAX_FIDS:
@@ -266,12 +304,13 @@ static bool check_together(struct config *c)
 	bool shares =
 	    c->helper_fd >= 0 || c->handover_fd >= 0 || c->fd >= 0 || c->listen_path || c->tag;
 
-	if (!shares && c->disks.count > 0)
+	if (!shares && (c->disks.count > 0 || c->control_fd >= 0 || c->control_path))
 		return true;
 	if (c->fd < 0 && !c->listen_path)
 		c->fd = activated();
 	if (c->helper_fd < 0)
-		log_error("--helper-fd is missing: give the socket to virtfs-proxy-helper");
+		log_error("--helper-fd is missing: give the socket to virtfs-proxy-helper%s",
+		          shares ? "" : ", or --control");
 	else if ((c->fd >= 0) == (c->listen_path != NULL))
 		log_error("one of --socket-path, --listen and --fd is needed (or LISTEN_FDS): "
 		          "where to serve");
@@ -293,6 +332,7 @@ enum config_result config_parse(int argc, char **argv, struct config *ret)
 	*ret = (struct config){.helper_fd = -1,
 	                       .handover_fd = -1,
 	                       .fd = -1,
+	                       .control_fd = -1,
 	                       .ready_fd = -1,
 	                       .max_fids = P9_FIDS_MAX,
 	                       .poll_us = LOOP_POLL_NS / 1000,
@@ -310,7 +350,8 @@ enum config_result config_parse(int argc, char **argv, struct config *ret)
 			(void)printf("{\n  \"type\": \"9p\",\n  \"types\": [\"9p\", \"block\"],\n  "
 			             "\"version\": \"" VIRTFS_VERSION "\",\n"
 			             "  \"transports\": [\"vhost-user\", \"socket\"],\n"
-			             "  \"features\": [\"disk\", \"handover\", \"ready-fd\"]\n}\n");
+			             "  \"features\": [\"control\", \"disk\", \"handover\", "
+			             "\"ready-fd\"]\n}\n");
 			return CONFIG_DONE;
 		default:
 			if (option == OPTIONS_BAD || !take(ret, option, value)) {

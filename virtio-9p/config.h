@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define CONFIG_FIDS_MOST    (16u << 20)
+#define CONFIG_POLL_US_MOST 10000u
+
 enum config_sandbox {
 	SANDBOX_AUTO,      /* what the host does not allow is told and left out */
 	SANDBOX_NAMESPACE, /* what it does not allow is a reason not to start */
@@ -24,17 +27,21 @@ enum config_io {
 };
 
 struct config {
-	int helper_fd;           /* or -1: there is no share */
-	int handover_fd;         /* or -1 */
-	int fd;                  /* a client, a front end or a listening socket of such; or -1 */
-	const char *listen_path; /* or NULL: where to listen, with tag for front ends */
-	const char *tag;         /* mount tag of a virtio-9p device; NULL: plain 9P */
-	bool vhost_user;         /* --socket-path was given */
-	int ready_fd;            /* or -1 */
-	uint32_t max_fids;       /* of all clients together */
-	uint32_t poll_us;        /* how long to look before sleeping */
-	bool has_user;           /* --user was given */
-	struct user user;        /* to be, when started as root */
+	int helper_fd;            /* or -1: there is no share */
+	int handover_fd;          /* or -1 */
+	int fd;                   /* a client, a front end or a listening socket of such; or -1 */
+	const char *listen_path;  /* or NULL: where to listen, with tag for front ends */
+	const char *tag;          /* mount tag of a virtio-9p device; NULL: plain 9P */
+	bool vhost_user;          /* --socket-path was given */
+	int control_fd;           /* a client of the control socket, or a listening socket; or -1 */
+	const char *control_path; /* where to listen for such, or NULL */
+	bool has_control_user;    /* --control-user was given */
+	struct user control_user; /* whose commands are taken, besides root's and our own */
+	int ready_fd;             /* or -1 */
+	uint32_t max_fids;        /* of all clients together */
+	uint32_t poll_us;         /* how long to look before sleeping */
+	bool has_user;            /* --user was given */
+	struct user user;         /* to be, when started as root */
 	enum config_sandbox sandbox;
 	enum config_io io;
 	bool syslog;

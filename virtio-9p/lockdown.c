@@ -27,11 +27,11 @@ static int failed(int r, const char *what)
 
 int lockdown_start(const struct config *c)
 {
-	int keep[7 + DISK_OPTIONS_FDS_MAX] = {STDIN_FILENO, STDOUT_FILENO,  STDERR_FILENO,
-	                                      c->helper_fd, c->handover_fd, c->fd,
-	                                      c->ready_fd};
-	size_t disks = disk_options_fds(&c->disks, keep + 7, DISK_OPTIONS_FDS_MAX);
-	int r = confine_close_others(keep, 7 + disks);
+	int keep[8 + DISK_OPTIONS_FDS_MAX] = {STDIN_FILENO,  STDOUT_FILENO,  STDERR_FILENO,
+	                                      c->helper_fd,  c->handover_fd, c->fd,
+	                                      c->control_fd, c->ready_fd};
+	size_t disks = disk_options_fds(&c->disks, keep + 8, DISK_OPTIONS_FDS_MAX);
+	int r = confine_close_others(keep, 8 + disks);
 
 	if (r < 0)
 		return failed(r, "cannot close inherited descriptors");

@@ -4,143 +4,158 @@
 #include "common/confine.h"
 #include "common/ready.h"
 #include "common/usock.h"
-#include "virtio-9p/b_proxy.h"
+#include "control/control.h"
 #include "virtio-9p/config.h"
+#include "virtio-9p/control_share.h"
 #include "virtio-9p/lockdown.h"
-#include "virtio-9p/t_socket.h"
-#include "virtio-9p/t_virtio.h"
+#include "virtio-9p/share.h"
+#include "virtio-blk/disk.h"
 #include "virtio/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#define RING_ENTRIES 256
-
 struct device {
 	struct loop *loop;
-	struct ring *ring;
-	struct backend *helper;
-	struct p9_server server;
-	struct t_socket *clients;
-	struct t_virtio *guest;
-	struct disk_host *disks;
+	struct share *share;     /* or NULL */
+	struct disk_host *disks; /* or NULL */
+	struct control *control; /* or NULL */
 	const struct config *config;
-	int listener;
-	struct loop_source handover;
+	int listener, control_listener; /* or -1 */
 	struct ready ready;
-	bool serves_one; /* a connected --fd: ends with its client */
 	bool ready_told, failed;
+	const char *end; /* why the device ends, as SHUTDOWN tells it */
 };
 
-static struct device device;
+static struct device device = {.listener = -1, .control_listener = -1};
 
-/* ---- the helper ---- */
-
-static void helper_gone(void *context)
+static void end(struct device *d, const char *why)
 {
-	struct device *d = context;
-
-	if (d->ready_told) {
-		log_error("the helper has died: requests fail with EIO%s",
-		          d->handover.fd >= 0 ? " until a new one is handed in" : "");
-		return;
-	}
-	d->failed = true;
+	d->end = why;
 	loop_stop(d->loop);
 }
 
-static void handover_ready(struct loop_source *s, uint32_t events UNUSED)
+static void be_ready(struct device *d)
 {
-	AUTO_FDBAG struct fdbag bag = FDBAG_EMPTY;
-	struct backend *next = NULL, *old = device.helper;
-	char byte;
-	ssize_t n = usock_recv(s->fd, &byte, 1, &bag);
-	int sock = fdbag_take(&bag, 0), type = 0, r = -EINVAL;
-
-	if (n == -EAGAIN)
-		return;
-	if (n <= 0) {
-		loop_remove(device.loop, s);
-		fd_close(&s->fd);
-		fd_close(&sock);
-		return;
-	}
-	if (sock >= 0 && usock_is_connected(sock, &type) && type == SOCK_SEQPACKET)
-		r = b_proxy_new(device.loop, fd_steal(&sock), helper_gone, &device, &next);
-	fd_close(&sock);
-	if (r == 0)
-		r = p9_server_new_helper(&device.server, next);
-	if (r < 0) {
-		log_error("a helper was handed in that cannot be used: %s", errno_name(r));
-		return;
-	}
-	device.helper = next;
-	b_proxy_free(old);
-}
-
-/* ---- clients ---- */
-
-static void client_closed(void *context, unsigned left)
-{
-	struct device *d = context;
-
-	if (d->serves_one && left == 0)
-		loop_stop(d->loop);
-}
-
-static void front_end_closed(void *context)
-{
-	client_closed(context, 0);
-}
-
-static int open_clients(struct device *d)
-{
-	int r = t_socket_new(d->loop, &d->server, client_closed, d, &d->clients);
-
-	if (r < 0)
-		return r;
-	return d->serves_one ? t_socket_serve(d->clients, d->config->fd)
-	                     : t_socket_listen(d->clients, d->listener);
-}
-
-static int open_device(struct device *d)
-{
-	int r = t_virtio_new(d->loop, &d->server, d->config->tag, front_end_closed, d, &d->guest);
-
-	if (r < 0)
-		return r;
-	return d->serves_one ? t_virtio_serve(d->guest, d->config->fd)
-	                     : t_virtio_listen(d->guest, d->listener);
-}
-
-/* The helper has said hello, or cannot: the first time the device is ready by that. */
-static void helper_ready(void *context)
-{
-	struct device *d = context;
-
-	if (!d->server.ready) {
-		d->failed = !d->ready_told;
-		if (d->failed)
-			loop_stop(d->loop);
-		return;
-	}
-	if (d->ready_told) {
-		log_info("a new helper is in place");
-		return;
-	}
-	/* Who connected before now waits in the socket: there was nothing to answer with. */
-	if ((d->config->tag ? open_device(d) : open_clients(d)) < 0) {
-		d->failed = true;
-		loop_stop(d->loop);
-		return;
-	}
 	ready_tell(&d->ready);
 	d->ready_told = true;
+}
+
+/* ---- the share ---- */
+
+static void no_helper(struct device *d)
+{
+	log_error("the helper has died: requests fail with EIO%s",
+	          d->config->handover_fd >= 0 || d->control ? " until a new one is handed in" : "");
+	control_share_event(d->control, d->share, "SHARE_HELPER_GONE");
+}
+
+static void share_left(struct device *d)
+{
+	struct share_info info;
+
+	share_get_info(d->share, &info);
+	if (info.tag)
+		control_share_event(d->control, d->share, "SHARE_DISCONNECTED");
+	/* A connected --fd: the device ends with its client. */
+	if (d->listener < 0 && info.clients == 0)
+		end(d, "client-closed");
+}
+
+static void share_changed(void *context, enum share_change change)
+{
+	struct device *d = context;
+
+	switch (change) {
+	case SHARE_READY:
+		be_ready(d);
+		return;
+	case SHARE_FAILED:
+		d->failed = true;
+		end(d, "host-error");
+		return;
+	case SHARE_NEW_HELPER:
+		log_info("a new helper is in place");
+		control_share_event(d->control, d->share, "SHARE_HELPER_READY");
+		return;
+	case SHARE_NO_HELPER:
+		no_helper(d);
+		return;
+	case SHARE_LEFT:
+		share_left(d);
+		return;
+	}
+}
+
+/* ---- disks ---- */
+
+/* Whether an emulator has a disk, or may come for one. */
+static bool serves_disks(const struct device *d)
+{
+	struct disk_info info;
+
+	for (struct disk *i = d->disks ? disk_next(d->disks, NULL) : NULL; i;
+	     i = disk_next(d->disks, i)) {
+		disk_get_info(i, &info);
+		if (info.listens || info.connected)
+			return true;
+	}
+	return false;
+}
+
+/* Disks of a connected socket end with it, and the device with the last. */
+static void disk_left(void *context, struct disk *disk UNUSED)
+{
+	struct device *d = context;
+
+	if (!d->share && !d->control && !serves_disks(d))
+		end(d, "client-closed");
+}
+
+/* ---- the control socket ---- */
+
+static void quit(void *context)
+{
+	end(context, "host-qmp-quit");
+}
+
+static void deserted(void *context)
+{
+	struct device *d = context;
+
+	log_info("the control socket is closed");
+	if (!d->share && !serves_disks(d))
+		end(d, "control-closed");
+}
+
+static int start_control(struct device *d, const struct config *c)
+{
+	static struct control_host host = {.quit = quit, .deserted = deserted};
+	int r, type;
+
+	host.uid = c->control_user.uid;
+	host.context = d;
+	r = control_new(d->loop, &host, &d->control);
+	if (r == 0 && d->share)
+		r = control_share_add(d->control, d->share);
+	if (r < 0)
+		return r;
+	if (d->control_listener >= 0)
+		return control_listen(d->control, d->control_listener);
+	return usock_is_listening(c->control_fd, &type) ? control_listen(d->control, c->control_fd)
+	                                                : control_serve(d->control, c->control_fd);
+}
+
+/* As QMP has it. */
+static void tell_end(const struct device *d)
+{
+	control_event(
+	    d->control, "SHUTDOWN",
+	    json_pack("{s:b, s:s}", "guest", 0, "reason", d->end ? d->end : "host-error"));
 }
 
 /* ---- start ---- */
@@ -151,37 +166,34 @@ static void stop(int signal_number UNUSED)
 	_exit(EXIT_SUCCESS);
 }
 
-static int check_sockets(const struct config *c)
+/* may_listen: connected or listening, else connected alone. */
+static bool is_socket(const char *option, int fd, int wanted, bool may_listen)
 {
 	int type = 0;
 
-	if (c->helper_fd < 0)
-		return 0;
-	if (!usock_is_connected(c->helper_fd, &type) || type != SOCK_SEQPACKET) {
-		log_error("--helper-fd %d: must be a connected Unix socket of type SOCK_SEQPACKET",
-		          c->helper_fd);
+	if ((usock_is_connected(fd, &type) || (may_listen && usock_is_listening(fd, &type))) &&
+	    type == wanted)
+		return true;
+	log_error("--%s %d: must be a %sUnix socket of type %s%s", option, fd,
+	          may_listen ? "" : "connected ",
+	          wanted == SOCK_STREAM ? "SOCK_STREAM" : "SOCK_SEQPACKET",
+	          may_listen ? ", connected or listening" : "");
+	return false;
+}
+
+static int check_sockets(const struct config *c)
+{
+	if ((c->helper_fd >= 0 && !is_socket("helper-fd", c->helper_fd, SOCK_SEQPACKET, false)) ||
+	    (c->handover_fd >= 0 &&
+	     !is_socket("handover-fd", c->handover_fd, SOCK_SEQPACKET, false)) ||
+	    (c->fd >= 0 && !is_socket("fd", c->fd, SOCK_STREAM, true)) ||
+	    (c->control_fd >= 0 && !is_socket("control fd", c->control_fd, SOCK_SEQPACKET, true)))
 		return -EINVAL;
-	}
-	if (c->handover_fd >= 0 &&
-	    (!usock_is_connected(c->handover_fd, &type) || type != SOCK_SEQPACKET)) {
-		log_error(
-		    "--handover-fd %d: must be a connected Unix socket of type SOCK_SEQPACKET",
-		    c->handover_fd);
-		return -EINVAL;
-	}
-	if (c->fd >= 0 &&
-	    ((!usock_is_connected(c->fd, &type) && !usock_is_listening(c->fd, &type)) ||
-	     type != SOCK_STREAM)) {
-		log_error(
-		    "--fd %d: must be a Unix socket of type SOCK_STREAM, connected or listening",
-		    c->fd);
-		return -EINVAL;
-	}
 	return 0;
 }
 
-/* To the user of --user: what was just made there, and nothing that was put in its place. */
-static int give_socket(const char *path, const struct user *user)
+/* To that user: what was just made there, and nothing that was put in its place. */
+static int give_socket(const char *path, uid_t uid, gid_t gid)
 {
 	AUTO_CLOSE int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
@@ -190,17 +202,18 @@ static int give_socket(const char *path, const struct user *user)
 		return -errno;
 	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)
 		return -ESTALE;
-	return fchownat(fd, "", user->uid, user->gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
+	return fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
-static int listen_at(const struct config *c, const char *path, int *ret_listener)
+/* A socket that is uid's and gid's. */
+static int listen_at(const char *path, int type, uid_t uid, gid_t gid, int *ret_listener)
 {
 	mode_t before = umask(077);
-	int r = usock_listen(path, ret_listener);
+	int r = usock_listen(path, type, ret_listener);
 
 	(void)umask(before);
-	if (r == 0 && c->has_user && c->user.uid != geteuid())
-		r = give_socket(path, &c->user);
+	if (r == 0 && uid != geteuid())
+		r = give_socket(path, uid, gid);
 	if (r == -EADDRINUSE)
 		log_error("%s: exists already; remove it first", path);
 	else if (r < 0)
@@ -208,129 +221,90 @@ static int listen_at(const struct config *c, const char *path, int *ret_listener
 	return r;
 }
 
-static int start_ring(struct device *d)
+static int make_sockets(struct device *d, const struct config *c)
 {
-	int r;
+	int r = 0, type;
 
-	if (d->config->io == IO_THREADS)
-		return 0;
-	r = ring_new(d->loop, RING_ENTRIES, &d->ring);
-	if (r == 0)
-		return 0;
-	d->ring = NULL;
-	if (d->config->io == IO_URING) {
-		log_error("cannot have the io_uring of --io: %s", errno_name(r));
-		return r;
-	}
-	log_warning("no io_uring (%s): threads do its work, which takes longer", errno_name(r));
-	return 0;
-}
-
-/* Disks of a connected socket end with it, and the device with the last. */
-static void disk_left(void *context, struct disk *disk UNUSED)
-{
-	struct device *d = context;
-	struct disk_info info;
-
-	if (d->config->helper_fd >= 0)
-		return;
-	for (struct disk *i = disk_next(d->disks, NULL); i; i = disk_next(d->disks, i)) {
-		disk_get_info(i, &info);
-		if (info.listens || info.connected)
-			return;
-	}
-	loop_stop(d->loop);
+	if (c->listen_path)
+		r = listen_at(c->listen_path, SOCK_STREAM, c->has_user ? c->user.uid : geteuid(),
+		              c->user.gid, &d->listener);
+	else if (c->fd >= 0 && usock_is_listening(c->fd, &type))
+		d->listener = c->fd;
+	if (r == 0 && c->control_path)
+		r = listen_at(c->control_path, SOCK_SEQPACKET,
+		              c->has_control_user ? c->control_user.uid : geteuid(),
+		              c->control_user.gid, &d->control_listener);
+	return r;
 }
 
 static int start_disks(struct device *d, struct config *c)
 {
 	int r = disk_host_new(d->loop, &d->disks);
 
+	if (r < 0 && c->disks.count == 0) {
+		log_warning("no io_uring (%s): no disk can be attached", errno_name(r));
+		return 0;
+	}
 	if (r < 0)
 		log_error("cannot serve disks without io_uring: %s", errno_name(r));
 	for (size_t i = 0; r == 0 && i < c->disks.count; i++) {
 		struct disk_option *o = &c->disks.disk[i];
 
 		if (o->socket_path)
-			r = listen_at(c, o->socket_path, &o->vhost_user_fd);
+			r = listen_at(o->socket_path, SOCK_STREAM,
+			              c->has_user ? c->user.uid : geteuid(), c->user.gid,
+			              &o->vhost_user_fd);
 	}
 	return r < 0 ? r : disk_options_attach(&c->disks, d->disks, disk_left, d);
 }
 
 /* What takes a right that the device will not have. */
-static int start(struct device *d, struct config *c, int listener)
+static int start(struct device *d, struct config *c)
 {
+	bool controlled = c->control_fd >= 0 || c->control_path;
+	static struct share_host host = {.changed = share_changed};
 	int r = loop_new(&d->loop);
 
-	d->config = c;
-	d->listener = listener;
-	d->serves_one = listener < 0;
 	if (r < 0)
 		return r;
 	loop_poll_for(d->loop, (uint64_t)c->poll_us * 1000);
-	if (c->disks.count > 0)
+	host.context = d;
+	if (c->disks.count > 0 || controlled)
 		r = start_disks(d, c);
-	return r < 0 || c->helper_fd < 0 ? r : start_ring(d);
-}
-
-/* Threads have the rights that there are when they are made: so they are made when there are none. */
-static int start_threads(struct device *d)
-{
-	int r = ring_new_threads(d->loop, &d->ring);
-
-	if (r < 0)
-		log_error("cannot start threads: %s", errno_name(r));
-	return r;
-}
-
-static int start_server(struct device *d, bool sees_ids)
-{
-	int r = b_proxy_new(d->loop, d->config->helper_fd, helper_gone, d, &d->helper);
-
-	d->handover.fd = d->config->handover_fd;
-	d->handover.ready = handover_ready;
-	if (r == 0 && d->handover.fd >= 0) {
-		r = fd_nonblock(d->handover.fd);
-		if (r == 0)
-			r = loop_add(d->loop, &d->handover, EPOLLIN);
+	if (r == 0 && c->helper_fd >= 0)
+		r = share_new(d->loop, c, d->listener, &host, &d->share);
+	if (r == 0 && controlled) {
+		r = start_control(d, c);
+		if (r < 0)
+			log_error("cannot start the control socket: %s", errno_name(r));
 	}
-	if (r == 0)
-		r = p9_server_init(&d->server, d->loop, d->ring, d->helper, helper_ready, d);
-	d->server.fids_max = d->config->max_fids;
-	d->server.sees_ids = sees_ids;
-	if (r < 0)
-		log_error("cannot start: %s", errno_name(r));
 	return r;
 }
 
 /* From here on there are no rights, and then no calls that need any. */
 static int lock_down(struct device *d)
 {
-	bool sees_ids = true, threads;
+	bool sees_ids = true;
 	int r = lockdown_jail(d->config, &sees_ids);
 
 	if (r == 0)
 		r = lockdown_rights();
-	threads = r == 0 && d->config->helper_fd >= 0 && !d->ring;
-	if (threads)
-		r = start_threads(d);
-	if (r == 0 && d->config->helper_fd >= 0)
-		r = start_server(d, sees_ids);
-	return r < 0 ? r : lockdown_filter(threads);
+	if (r == 0 && d->share)
+		r = share_start(d->share, sees_ids);
+	return r < 0 ? r : lockdown_filter(d->share && share_has_threads(d->share));
 }
 
 static int serve(struct config *c)
 {
-	int listener = -1, syslog_fd = -1;
-	int r = check_sockets(c), type;
+	int syslog_fd = -1;
+	int r = check_sockets(c);
 
+	device.config = c;
 	if (r == 0)
 		r = lockdown_start(c);
-	if (r == 0 && c->listen_path)
-		r = listen_at(c, c->listen_path, &listener);
-	else if (r == 0 && c->fd >= 0 && usock_is_listening(c->fd, &type))
-		listener = c->fd;
-	if (r == 0 && (c->tag || c->disks.count > 0))
+	if (r == 0)
+		r = make_sockets(&device, c);
+	if (r == 0)
 		r = guest_memory_guard();
 	if (r < 0)
 		return r;
@@ -338,7 +312,7 @@ static int serve(struct config *c)
 		log_warning("$NOTIFY_SOCKET cannot be used");
 	if (c->syslog && log_open_syslog(&syslog_fd) < 0)
 		log_warning("no system log: logging to standard error");
-	r = start(&device, c, listener);
+	r = start(&device, c);
 	if (r < 0)
 		return r;
 	if (signal(SIGTERM, stop) == SIG_ERR || signal(SIGINT, stop) == SIG_ERR)
@@ -348,9 +322,11 @@ static int serve(struct config *c)
 		return r;
 	if (syslog_fd >= 0)
 		log_to_syslog(syslog_fd);
-	if (c->helper_fd < 0)
-		ready_tell(&device.ready);
+	if (!device.share)
+		be_ready(&device);
 	r = loop_run(device.loop);
+	if (device.control)
+		tell_end(&device);
 	if (r == 0 && device.failed) {
 		log_error("the helper does not answer");
 		r = -EIO;

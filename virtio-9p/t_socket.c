@@ -535,6 +535,11 @@ int t_socket_new(struct loop *l, struct p9_server *server,
 	return 0;
 }
 
+unsigned t_socket_count(const struct t_socket *t)
+{
+	return t->count;
+}
+
 void t_socket_free(struct t_socket *t)
 {
 	if (!t)

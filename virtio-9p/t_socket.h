@@ -20,6 +20,9 @@ int MUST_CHECK t_socket_listen(struct t_socket *t, int listener);
 /** t_socket_serve() - Serve a connected socket, which is this transport's from now on. */
 int MUST_CHECK t_socket_serve(struct t_socket *t, int sock);
 
+/** t_socket_count() - How many clients there are. */
+unsigned t_socket_count(const struct t_socket *t);
+
 void t_socket_free(struct t_socket *t);
 
 #endif

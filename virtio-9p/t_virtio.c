@@ -398,3 +398,8 @@ int t_virtio_serve(struct t_virtio *t, int sock)
 {
 	return vu_serve(t->front, sock);
 }
+
+bool t_virtio_connected(const struct t_virtio *t)
+{
+	return vu_connected(t->front);
+}

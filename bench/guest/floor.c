@@ -420,7 +420,7 @@ int main(int argc, char **argv)
 	f.poll_ns = argc > 3 ? strtoul(argv[3], NULL, 10) * 1000 : 0;
 	(void)signal(SIGPIPE, SIG_IGN);
 	floor_fs_init(argc > 4 ? start_hop() : -1);
-	if (usock_listen(argv[1], &listener) < 0)
+	if (usock_listen(argv[1], SOCK_STREAM, &listener) < 0)
 		give_up(argv[1]);
 	while (usock_accept(listener, &f.sock) == 0) {
 		serve(&f);

@@ -259,7 +259,7 @@ void be_rig_listen(struct be_rig *r)
 	*r = (struct be_rig){.sock = -1};
 	(void)snprintf(r->path, sizeof(r->path), "/tmp/virtfs-be.%d.sock", (int)getpid());
 	(void)unlink(r->path);
-	cr_assert_eq(usock_listen(r->path, &listener), 0);
+	cr_assert_eq(usock_listen(r->path, SOCK_STREAM, &listener), 0);
 	start(r, listener, -1);
 }
 

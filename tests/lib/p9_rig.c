@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -42,8 +41,7 @@ long rss_kib(pid_t pid)
 	return strtol(proc_status(pid, "VmRSS"), NULL, 10);
 }
 
-/* Lets what is started next have so many descriptors; 0: as many as before. Return: the limit until now. */
-static struct rlimit limit_files(unsigned files)
+struct rlimit limit_files(unsigned files)
 {
 	struct rlimit before, low;
 

@@ -23,8 +23,9 @@ LAYERS = {
     'launcher': ['common', 'wire'],
     'proxy-client': ['common', 'wire'],
     'virtio': ['common', 'wire'],
-    'virtio-blk': ['common', 'wire', 'virtio'],
-    'virtio-9p': ['common', 'wire', 'proxy-client', 'virtio', 'virtio-blk', 'seccomp'],
+    'control': ['common'],
+    'virtio-blk': ['common', 'wire', 'virtio', 'control'],
+    'virtio-9p': ['common', 'wire', 'proxy-client', 'virtio', 'control', 'virtio-blk', 'seccomp'],
 }
 LGPL = ['common', 'wire', 'proxy-client']
 
@@ -41,6 +42,7 @@ OWNERS = [
     (r'#include "seccomp/load.h"', ['helper/lockdown.c', 'seccomp/load.c', 'virtio-9p/lockdown.c'], None),
     (r'\bSYS_landlock_|linux/landlock\.h', ['common/landlock.c'], None),
     (r'liburing\.h', ['common/ring.c'], None),
+    (r'jansson\.h', ['control/control.h'], None),
     (r'\bmmap\(', ['virtio/memory.c'], 'virtio'),
     (r'->host\b', ['virtio/memory.c'], 'virtio'),
     (r'\biov_base\b', ['virtio/memory.c', 'virtio/memory.h'], 'virtio'),

@@ -108,7 +108,7 @@ Test(command_line, descriptors_that_are_no_connection)
 	(void)snprintf(number, sizeof(number), "%d", pair[0]);
 	must_refuse("SOCK_STREAM", ARGS("-n", "-p", rig.export, "-f", number), pair[0]);
 	(void)snprintf(path, sizeof(path), "%s/l", rig.dir);
-	cr_assert_eq(usock_listen(path, &listener), 0);
+	cr_assert_eq(usock_listen(path, SOCK_STREAM, &listener), 0);
 	(void)snprintf(number, sizeof(number), "%d", listener);
 	must_refuse("must be a connected Unix socket", ARGS("-n", "-p", rig.export, "-f", number),
 	            listener);

@@ -90,6 +90,15 @@ Test(device_command_line, what_is_missing_or_wrong_is_named)
 	must_refuse("--helper-fd 'x'", ARGS("--helper-fd", "x"));
 	must_refuse("--fd '5x'", ARGS("--fd", "5x"));
 	must_refuse("--ready-fd 999: is no open descriptor", ARGS("--ready-fd", "999"));
+	must_refuse("--control 'x': must be fd:N or unix:PATH", ARGS("--control", "x"));
+	must_refuse("--control 'unix:': must be", ARGS("--control", "unix:"));
+	must_refuse("--control '2': must be the number of a descriptor", ARGS("--control", "fd:2"));
+	must_refuse("--control '4294967300': must be", ARGS("--control", "fd:4294967300"));
+	must_refuse("one --control is enough", ARGS("--control", "unix:x", "--control", "unix:y"));
+	must_refuse("'me'", ARGS("--control-user", "me"));
+	must_refuse("--control-user '65534:65534': must not be",
+	            ARGS("--control-user", "65534:65534"));
+	must_refuse("--helper-fd is missing", ARGS("--control", "unix:x", "--tag", "t"));
 	must_refuse("--log-level 'loud'", ARGS("--log-level", "loud"));
 	must_refuse("'export'", ARGS("--helper-fd", helper, "--fd", client, "export"));
 	must_refuse("--help", ARGS("--frobnicate"));
@@ -113,11 +122,14 @@ Test(device_command_line, limits_that_are_none)
 Test(device_command_line, descriptors_that_are_no_connection)
 {
 	const char *helper = number[PACKETS], *client = number[STREAM];
+	char control[16];
 
 	must_refuse("type SOCK_SEQPACKET", ARGS("--helper-fd", client, "--fd", client));
 	must_refuse("type SOCK_SEQPACKET",
 	            ARGS("--helper-fd", number[UNCONNECTED], "--fd", client));
 	must_refuse("type SOCK_SEQPACKET", ARGS("--helper-fd", number[PIPE], "--fd", client));
+	(void)snprintf(control, sizeof(control), "fd:%s", client);
+	must_refuse("type SOCK_SEQPACKET, connected or listening", ARGS("--control", control));
 	must_refuse("--handover-fd",
 	            ARGS("--helper-fd", helper, "--fd", client, "--handover-fd", client));
 	must_refuse("type SOCK_STREAM", ARGS("--helper-fd", helper, "--fd", helper));

@@ -111,12 +111,12 @@ Test(usock, a_listening_socket_never_replaces_what_is_there)
 
 	cr_assert_not_null(mkdtemp(dir));
 	(void)snprintf(path, sizeof(path), "%s/sock", dir);
-	cr_assert_eq(usock_listen(path, &fd), 0);
-	cr_assert_eq(usock_listen(path, &again), -EADDRINUSE);
+	cr_assert_eq(usock_listen(path, SOCK_STREAM, &fd), 0);
+	cr_assert_eq(usock_listen(path, SOCK_STREAM, &again), -EADDRINUSE);
 	cr_assert_not(usock_is_connected(fd, &type));
 	memset(longer, 'x', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = '\0';
-	cr_assert_eq(usock_listen(longer, &again), -ENAMETOOLONG);
+	cr_assert_eq(usock_listen(longer, SOCK_STREAM, &again), -ENAMETOOLONG);
 
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
