@@ -174,7 +174,8 @@ static bool MUST_CHECK put_range(struct parser *p, unsigned which, uint64_t offs
 {
 	uint64_t end;
 
-	if (offset % p->q->cluster_size != 0 || !checked_add_u64(offset, size, &end))
+	if (offset % p->q->cluster_size != 0 || !checked_add_u64(offset, size, &end) ||
+	    end > INT64_MAX)
 		return false;
 	if (size == 0)
 		return true;
@@ -335,12 +336,13 @@ static enum qcow2_refusal read_extensions(struct parser *p)
 	struct rd all = rd_over(p->bytes + at, p->extensions_end - at);
 	enum qcow2_refusal why = QCOW2_OK;
 
-	/* What is too short for an extension is padding before the backing file's name. */
-	while (all.left >= 8 && why == QCOW2_OK) {
+	while (all.left > 0 && why == QCOW2_OK) {
 		uint32_t type = rd_be32(&all), size = rd_be32(&all);
 		size_t padded = ((size_t)size + 7) & ~(size_t)7;
 		const uint8_t *data;
 
+		if (!rd_good(&all))
+			return refuse(p->q, QCOW2_BAD_EXTENSION_LENGTH, 0);
 		if (type == QCOW2_EXT_END)
 			break;
 		data = rd_bytes(&all, padded);

@@ -229,7 +229,8 @@ static const struct {
     {"backing_file_offset",
      QCOW2_BAD_BACKING_OFFSET,
      {1, 72, 111, C + 1, MAX32, MAX64, MAX64 - 1, TOP64, TOP64 - 1}},
-    {"backing_file_offset", QCOW2_OK, {0, 112, 113, C}},
+    {"backing_file_offset", QCOW2_OK, {0, 112, 120, 121, C}},
+    {"backing_file_offset", QCOW2_BAD_EXTENSION_LENGTH, {113, 119}},
     {"backing_file_size", QCOW2_OK, {0, 1, 1024, MAX32, TOP32}}, /* undefined without an offset */
     {"size", QCOW2_OK, {0, 1, 511, 512, 513, QCOW2_PLAN_SIZE + 1, C *C / 8}},
     {"size", QCOW2_BAD_L1_SIZE, {C * C / 8 + 1, UINT64_C(1) << 32, TOP64 - 1, TOP64 - 512}},
@@ -258,8 +259,10 @@ static const struct {
     {"refcount_table_clusters", QCOW2_OK, {1, 2}},
     {"nb_snapshots", QCOW2_BAD_SNAPSHOTS, {65537, MAX32, MAX32 - 1, TOP32, 1u << 29}},
     {"nb_snapshots", QCOW2_BAD_SNAPSHOTS_OFFSET, {1, 65535, 65536}},
-    {"snapshots_offset", QCOW2_BAD_SNAPSHOTS_OFFSET, {1, 511, C + 1, MAX64, MAX64 - 1, TOP64 + 1}},
-    {"snapshots_offset", QCOW2_OK, {0, C, MAX64 - C + 1, TOP64}}, /* there are none */
+    {"snapshots_offset",
+     QCOW2_BAD_SNAPSHOTS_OFFSET,
+     {1, 511, C + 1, MAX64, MAX64 - 1, TOP64 + 1, TOP64, MAX64 - C + 1}},
+    {"snapshots_offset", QCOW2_OK, {0, C, TOP64 - C}}, /* there are none */
     {"incompatible_features",
      QCOW2_BAD_INCOMPATIBLE,
      {0x20, 0x21, TOP64, MAX64, MAX64 - 1, TOP32, UINT64_C(1) << 32}},
