@@ -126,8 +126,6 @@ int image_fd_check(struct image_fd *f, enum disk_cache cache, struct sbuf *why)
 
 bool image_fd_same(const struct image_fd *a, const struct image_fd *b)
 {
-	if (a->is_block_device != b->is_block_device)
-		return false;
 	return a->is_block_device ? a->unit == b->unit : a->dev == b->dev && a->ino == b->ino;
 }
 
@@ -155,20 +153,18 @@ static uint32_t block_or(uint64_t v, uint32_t max, uint32_t other)
 	return v >= SECTOR && v <= max && (v & (v - 1)) == 0 ? (uint32_t)v : other;
 }
 
-/* Where the file system does not tell: the least that one can read, and the least aligned memory that one can read to. */
+/* Where the file system does not tell: the least that one can read. A file that begins with a hole may say too little. */
 static int try_direct(const struct image_fd *f, struct sbuf *why, struct image_blocks *b)
 {
-	AUTO_FREE uint8_t *memory = aligned_alloc(PROBE_SIZE, 2 * PROBE_SIZE);
-	uint32_t size = SECTOR, align = 4;
+	AUTO_FREE uint8_t *memory = aligned_alloc(PROBE_SIZE, PROBE_SIZE);
 
 	if (!memory)
 		return image_refuse(why, ENOMEM, "no memory");
-	while (size < PROBE_SIZE && pread(f->fd, memory, size, 0) < 0 && errno == EINVAL)
-		size *= 2;
-	while (align < PROBE_SIZE && pread(f->fd, memory + align, size, 0) < 0 && errno == EINVAL)
-		align *= 2;
-	b->block_size = size;
-	b->memory_align = align;
+	b->block_size = SECTOR;
+	while (b->block_size < PROBE_SIZE && pread(f->fd, memory, b->block_size, 0) < 0 &&
+	       errno == EINVAL)
+		b->block_size *= 2;
+	b->memory_align = PROBE_SIZE;
 	return 0;
 }
 

@@ -88,16 +88,36 @@ Test(image, F7_formats_that_are_known_but_not_served)
 
 Test(image, F8_descriptors_that_are_none)
 {
-	static const int bad[] = {-1,           250,           1 << 20,      0x7fffffff,
-	                          STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
-	struct image_spec spec = images_spec("raw", -1, false);
-	int before = open_fds();
+	static const struct {
+		int fd;
+		const char *text;
+	} rows[] = {{-1, "there is no descriptor for the image"},
+	            {250, "descriptor 250, for the image, is not open"},
+	            {1 << 20, "is not open"},
+	            {0x7fffffff, "is not open"},
+	            {STDIN_FILENO, "is standard input, output or error: pass another"},
+	            {STDOUT_FILENO, "is standard input, output or error"},
+	            {STDERR_FILENO, "is standard input, output or error"}};
+	struct image_spec spec = images_spec("raw", -1, true);
+	int before = open_fds(), fd;
 
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		spec.layer[0].fd = bad[i];
-		images_refused(&spec, EBADF, "for the image");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		spec.layer[0].fd = rows[i].fd;
+		images_refused(&spec, EBADF, rows[i].text);
 	}
 	cr_assert_eq(open_fds(), before);
+	/* Likewise for the others of an image. */
+	fd = raw("a", O_RDONLY);
+	for (size_t i = 1; i < ARRAY_SIZE(rows); i++) {
+		spec = images_spec("qcow2", fd, true);
+		spec.layer[0].data_fd = rows[i].fd;
+		images_refused(&spec, EBADF, ", for the data file of the image, is");
+		spec.layer[0].data_fd = -1;
+		spec.layer[1] =
+		    (struct image_layer){.format = "raw", .fd = rows[i].fd, .data_fd = -1};
+		spec.layers = 2;
+		images_refused(&spec, EBADF, ", for backing file 1, is");
+	}
 }
 
 Test(image, F11_every_descriptor_is_closed_once)
@@ -164,11 +184,21 @@ Test(image, F12_a_descriptor_that_only_reads_may_have_O_DSYNC_or_not)
 	}
 }
 
-Test(image, F12_direct_blocks_are_what_can_be_read)
+/* Data, not holes: those may be read in any way. */
+static void fill(const char *name)
 {
-	struct image_spec spec = images_spec("raw", raw("a", O_RDWR | O_DIRECT), false);
+	static uint8_t ones[SIZE];
+
+	memset(ones, 1, SIZE);
+	images_make(name, SIZE, ones, SIZE);
+}
+
+static void direct_is_right(const char *name)
+{
+	struct image_spec spec = images_spec("raw", images_open(name, O_RDWR | O_DIRECT), false);
 	const struct image_info *info;
 	struct image *im;
+	struct statx sx;
 	uint8_t *memory;
 
 	spec.cache = DISK_NONE;
@@ -176,13 +206,75 @@ Test(image, F12_direct_blocks_are_what_can_be_read)
 	info = image_info(im);
 	memory = mmap(NULL, 2 * SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	cr_assert_neq(memory, MAP_FAILED);
-	cr_assert(info->block_size >= 512 && info->memory_align >= 1 &&
-	          info->physical_block_size >= info->block_size);
+	cr_assert(info->block_size >= 512 && info->memory_align >= 1);
+	cr_assert_geq(info->physical_block_size, info->block_size);
 	cr_assert_eq(
 	    pread(info->fd, memory + info->memory_align, info->block_size, info->block_size),
 	    (ssize_t)info->block_size, "%m: blocks of %u, memory at %u", info->block_size,
 	    info->memory_align);
+	cr_assert_eq(statx(info->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &sx), 0);
+	if (sx.stx_mask & STATX_DIOALIGN) {
+		cr_assert_eq(info->memory_align, sx.stx_dio_mem_align);
+		cr_assert_eq(info->block_size,
+		             sx.stx_dio_offset_align > 512 ? sx.stx_dio_offset_align : 512);
+	} else {
+		cr_assert_eq(info->memory_align, 4096);
+	}
 	image_close(im);
+}
+
+Test(image, F12_direct_blocks_are_what_can_be_read)
+{
+	fill("a");
+	direct_is_right("a");
+}
+
+Test(image, F12_direct_blocks_where_the_file_system_does_not_tell)
+{
+	char shm[] = "/dev/shm/virtfs-images.XXXXXX";
+	int fd = mkstemp(shm);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(close(fd), 0);
+	fill(shm);
+	fd = open(shm, O_RDWR | O_DIRECT | O_CLOEXEC);
+	if (fd < 0) {
+		(void)unlink(shm);
+		cr_skip_test("tmpfs has no O_DIRECT here");
+	}
+	cr_assert_eq(close(fd), 0);
+	direct_is_right(shm);
+	cr_assert_eq(unlink(shm), 0);
+}
+
+Test(image, topology_of_a_file)
+{
+	struct image_spec spec = images_spec("raw", raw("a", O_RDWR), false);
+	struct image *im = images_taken(&spec);
+	const struct image_info *info = image_info(im);
+	struct stat st;
+
+	cr_assert_eq(fstat(info->fd, &st), 0);
+	cr_assert_eq(info->block_size, 512);
+	cr_assert_eq(info->physical_block_size,
+	             st.st_blksize < 4096 ? (uint32_t)st.st_blksize : 4096);
+	cr_assert_eq(info->min_io + info->opt_io, 0);
+	cr_assert_eq(info->memory_align, 1);
+	image_close(im);
+}
+
+Test(image, a_reason_is_cut_where_there_is_no_room_for_it)
+{
+	struct image_spec spec = images_spec("raw", -1, false);
+	struct image *im;
+	char text[16] = "0123456789abcde";
+	struct sbuf why = sbuf_over(text, 12);
+
+	cr_assert_eq(image_open(&spec, &why, &im), -EBADF);
+	cr_assert_str_eq(text, "there is no");
+	cr_assert_eq(text[12], 'c');
+	cr_assert_eq(image_open(&spec, &why, &im), -EBADF);
+	cr_assert_str_eq(text, "there is no");
 }
 
 Test(image, R1_a_file_that_one_disk_writes_is_in_no_other)

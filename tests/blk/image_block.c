@@ -7,7 +7,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/loop.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -82,6 +85,46 @@ Test(block, F12_a_block_device_by_O_DIRECT)
 	im = images_taken(&spec);
 	cr_assert(image_info(im)->direct && image_info(im)->block_size == 4096);
 	image_close(im);
+}
+
+/* Mounts a new file system with blocks of 4096 bytes at "m", for this process alone. */
+static void mount_blocks_of_4096(void)
+{
+	char command[64];
+
+	images_make("fs", 16 * SIZE, NULL, 0);
+	(void)make_loop("fs", 4096);
+	(void)snprintf(command, sizeof(command), "mkfs.ext4 -q -F %s >/dev/null 2>&1", loop);
+	if (system(command) != 0)
+		cr_skip_test("no mkfs.ext4 here");
+	cr_assert_eq(mkdir("m", 0700), 0);
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount(loop, "m", "ext4", 0, NULL) < 0)
+		cr_skip_test("nothing can be mounted here: %m");
+}
+
+Test(block, F12_a_file_on_large_blocks_by_O_DIRECT)
+{
+	struct image_spec spec;
+	struct image *im;
+
+	mount_blocks_of_4096();
+	images_make("m/a", SIZE + 512, "data", 4);
+	spec = images_spec("raw", images_open("m/a", O_RDWR), false);
+	im = images_taken(&spec);
+	cr_assert_eq(image_info(im)->block_size, 512);
+	image_close(im);
+	spec.layer[0].fd = images_open("m/a", O_RDWR | O_DIRECT);
+	spec.cache = DISK_NONE;
+	images_refused(
+	    &spec, EINVAL,
+	    "the image has 1049088 bytes: a multiple of its block size, 4096, can be served");
+	cr_assert_eq(ftruncate(spec.layer[0].fd, SIZE), 0);
+	im = images_taken(&spec);
+	cr_assert_eq(image_info(im)->block_size, 4096);
+	cr_assert_eq(image_info(im)->physical_block_size, 4096);
+	image_close(im);
+	cr_assert_eq(umount("m"), 0);
 }
 
 Test(block, D9_R1_a_device_is_itself_by_any_node)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* image_chain.c: images of several files, and what a qcow2 header says against what was passed. */
+#include "common/log.h"
 #include "tests/lib/images.h"
 #include "tests/lib/qcow2_image.h"
 
@@ -8,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define FILE_SIZE (8u << 16)
@@ -153,6 +155,40 @@ Test(chain, F5_a_backing_file_that_is_named_has_to_be_passed)
 	spec.layers = 1;
 	spec.no_backing = true;
 	images_refused(&spec, ENOTSUP, UNSERVED);
+}
+
+Test(chain, a_long_name_is_shown_in_part)
+{
+	for (size_t size = 200; size <= 1023; size += 823) {
+		char name[1024] = "", text[1100];
+		struct image_spec spec;
+
+		memset(name, 'n', size);
+		spec =
+		    images_spec("qcow2", qcow2("top", &(struct qcow2_plan){.backing = name}), true);
+		(void)snprintf(text, sizeof(text), "names the backing file \"%.200s\"%s, which was",
+		               name, size > 200 ? "..." : "");
+		images_refused(&spec, EINVAL, text);
+	}
+}
+
+Test(chain, a_header_is_told_where_the_log_wants_all)
+{
+	struct image_spec spec = with_data();
+	int log = memfd_create("log", MFD_CLOEXEC);
+	char text[4096] = "";
+
+	cr_assert_eq(dup2(log, STDERR_FILENO), STDERR_FILENO);
+	log_init("test", LOG_LEVEL_INFO);
+	image_close(images_taken(&spec));
+	cr_assert_eq(pread(log, text, sizeof(text) - 1, 0), 0);
+	log_init("test", LOG_LEVEL_DEBUG);
+	spec = with_data();
+	image_close(images_taken(&spec));
+	cr_assert_gt(pread(log, text, sizeof(text) - 1, 0), 0);
+	cr_assert(strstr(text, "test: debug: the image: magic=0x514649fb version=0x3 "), "%s",
+	          text);
+	cr_assert(strstr(text, " data_file=\"data\"\n"), "%s", text);
 }
 
 Test(chain, F5_a_backing_file_that_is_not_named_is_not_to_be_passed)
