@@ -31,7 +31,7 @@ void blk_rig_device(struct blk_rig *r)
 {
 	AUTO_CLOSE int fd =
 	    open(r->image, (r->o.readonly ? O_RDONLY : O_RDWR) | r->o.flags | O_CLOEXEC);
-	char disk[512], ready_number[12], byte;
+	char disk[512], data[32] = "", ready_number[12], byte;
 	const char *args[] = {
 	    getenv("VIRTFS_DEVICE"), "--disk", disk, "--ready-fd", ready_number, NULL};
 	int ready[2];
@@ -39,14 +39,19 @@ void blk_rig_device(struct blk_rig *r)
 	cr_assert_geq(fd, 0);
 	cr_assert_eq(pipe2(ready, O_CLOEXEC), 0);
 	(void)unlink(r->path);
-	(void)snprintf(disk, sizeof(disk), "id=d0,fd=%d,format=raw,socket-path=%s%s%s", fd, r->path,
-	               r->o.readonly ? ",readonly=on" : "", r->o.more ? r->o.more : "");
+	if (r->data_fd >= 0)
+		(void)snprintf(data, sizeof(data), ",data-fd=%d", r->data_fd);
+	(void)snprintf(disk, sizeof(disk), "id=d0,fd=%d,format=%s,socket-path=%s%s%s%s", fd,
+	               r->o.format ? r->o.format : "raw", r->path,
+	               r->o.readonly ? ",readonly=on" : "", data, r->o.more ? r->o.more : "");
 	(void)snprintf(ready_number, sizeof(ready_number), "%d", ready[1]);
-	r->device = vu_spawn(&r->err, args, (int[]){fd, ready[1]}, 2);
+	r->device =
+	    vu_spawn(&r->err, args, (int[]){fd, ready[1], r->data_fd}, r->data_fd < 0 ? 2 : 3);
 	fd_close(&ready[1]);
-	cr_assert_eq(read(ready[0], &byte, 1), 1, "the device is never ready: %s", blk_rig_log(r));
+	cr_assert_eq(read(ready[0], &byte, 1), r->o.fails ? 0 : 1,
+	             "the device is never ready, or too soon: %s", blk_rig_log(r));
 	fd_close(&ready[0]);
-	r->device_fds = vu_fd_count(r->device);
+	r->device_fds = r->o.fails ? 0 : vu_fd_count(r->device);
 }
 
 bool blk_rig_start(struct blk_rig *r, const struct blk_opt *o)
@@ -54,7 +59,7 @@ bool blk_rig_start(struct blk_rig *r, const struct blk_opt *o)
 	int probe;
 
 	*r = (struct blk_rig){
-	    .device = -1, .err = -1, .fd = -1, .fds_before = vu_fd_count(getpid())};
+	    .device = -1, .err = -1, .fd = -1, .data_fd = -1, .fds_before = vu_fd_count(getpid())};
 	r->f.sock = -1;
 	if (o)
 		r->o = *o;
@@ -73,8 +78,10 @@ bool blk_rig_start(struct blk_rig *r, const struct blk_opt *o)
 		return false;
 	}
 	fd_close(&probe);
+	if (r->o.prepare)
+		r->o.prepare(r);
 	blk_rig_device(r);
-	if (!r->o.device_only) {
+	if (!r->o.device_only && !r->o.fails) {
 		blk_rig_connect(r);
 		blk_rig_rings(r);
 	}
@@ -100,6 +107,7 @@ void blk_rig_end(struct blk_rig *r)
 		             blk_rig_log(r));
 	}
 	fd_close(&r->fd);
+	fd_close(&r->data_fd);
 	fd_close(&r->err);
 	(void)nftw(r->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	cr_assert_eq(vu_fd_count(getpid()), r->fds_before, "the test leaks descriptors");

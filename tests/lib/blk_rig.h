@@ -30,16 +30,21 @@
 	(VU_P_MQ | VU_P_REPLY_ACK | VU_P_BACKEND | VU_P_CONFIG | VU_P_RESET | VU_P_MEM_SLOTS | \
 	 VU_P_INFLIGHT)
 
+struct blk_rig;
+
 struct blk_opt {
 	const char *place; /* where the image is; NULL: /dev/shm */
 	uint64_t size;     /* 0: BLK_SIZE */
 	int flags;         /* of open(2), besides O_RDWR, or O_RDONLY if readonly */
 	bool readonly;
-	const char *more;   /* of --disk, begins with a comma; or NULL */
-	uint64_t without;   /* features that the driver does not take */
-	bool device_only;   /* nobody connects */
-	unsigned queues;    /* that the driver uses; 0: 1 */
-	uint16_t ring_size; /* 0: 128 */
+	const char *format;                 /* NULL: raw */
+	void (*prepare)(struct blk_rig *r); /* before the device starts; may set data_fd */
+	bool fails;                         /* the device's start does: nobody connects */
+	const char *more;                   /* of --disk, begins with a comma; or NULL */
+	uint64_t without;                   /* features that the driver does not take */
+	bool device_only;                   /* nobody connects */
+	unsigned queues;                    /* that the driver uses; 0: 1 */
+	uint16_t ring_size;                 /* 0: 128 */
 	const char
 	    *fs_skip; /* set by blk_rig_start() where flags do not go with the file system: why */
 };
@@ -50,7 +55,8 @@ struct blk_rig {
 	pid_t device;
 	int err; /* a file with what the device wrote to standard error */
 	int fds_before, device_fds;
-	int fd; /* the image, by the test's own */
+	int fd;      /* the image, by the test's own */
+	int data_fd; /* its external data file, passed with it; or -1 */
 	struct vu_front f;
 	struct vu_ring ring[BLK_QUEUES];
 	struct {
