@@ -2,6 +2,7 @@
 #include "common/loop.h"
 
 #include "common/cleanup.h"
+#include "common/cpus.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -13,12 +14,16 @@
 #define IDLE_ROUNDS 4
 
 /* Looking before sleeping. */
-#define LOOKS_A_POLL 8        /* looks at memory between two that ask the kernel */
-#define SCORE_MAX    8        /* of waits that were short lately */
-#define SCORE_MISS   1        /* what a long one takes of them */
-#define WAKE_NS      300000   /* what a wake-up may add to a wait that looking would have spared */
-#define TAKEN_NS     500000   /* a look that takes so long had its CPU taken by another, */
-#define AWAY_MIN_NS  2000000  /* and then there is none for so long; twice that the next time, */
+#define LOOKS_A_POLL 8      /* looks at memory between two that ask the kernel */
+#define SCORE_MAX    8      /* of waits that were short lately */
+#define SCORE_MISS   1      /* what a long one takes of them */
+#define WAKE_NS      300000 /* what a wake-up may add to a wait that looking would have spared */
+#define CROWD_NS     50000  /* how often to ask whether more want a CPU than there are */
+#define CROWD_SURE   32 /* times that they do, less two for each that they do not, are a crowd; */
+#define CROWD_NONE   2
+#define CROWD_AGAIN  28     /* where that count goes on when looking begins anew */
+#define TAKEN_NS     500000 /* a look that takes so long is one too: another had our CPU meanwhile; */
+#define AWAY_MIN_NS  2000000  /* then there is no looking for so long; twice that the next time, */
 #define AWAY_MAX_NS  64000000 /* up to this */
 
 struct loop {
@@ -35,6 +40,9 @@ struct loop {
 	struct loop_poller *pollers;
 	uint64_t poll_ns;
 	int score;
+	struct cpus_load load;
+	uint64_t asked_ns; /* when it was last asked for a crowd */
+	int crowd;         /* how often there was one lately, less how often there was none */
 	uint64_t away_ns, away_until;
 };
 
@@ -51,6 +59,7 @@ int loop_new(struct loop **ret)
 		free(l);
 		return -errno;
 	}
+	l->load.fd = -1;
 	*ret = l;
 	return 0;
 }
@@ -60,6 +69,7 @@ void loop_free(struct loop *l)
 	if (!l)
 		return;
 	fd_close(&l->epoll);
+	cpus_load_close(&l->load);
 	free(l);
 }
 
@@ -147,6 +157,12 @@ void loop_poll_for(struct loop *l, uint64_t ns)
 	l->poll_ns = ns;
 }
 
+void loop_mind_crowds(struct loop *l)
+{
+	cpus_load_close(&l->load);
+	cpus_load_open(&l->load);
+}
+
 void loop_poll(struct loop *l, struct loop_poller *p)
 {
 	p->next = l->pollers;
@@ -223,11 +239,35 @@ static bool arm_all(const struct loop *l)
 	return came;
 }
 
+/* Whether others wait for a CPU most of the time: looking takes it from them. Some always do, for a moment. */
+static bool crowded(struct loop *l, uint64_t now)
+{
+	if (now - l->asked_ns < CROWD_NS)
+		return false;
+	l->asked_ns = now;
+	if (!cpus_crowded(&l->load)) {
+		l->crowd = l->crowd > CROWD_NONE ? l->crowd - CROWD_NONE : 0;
+		return false;
+	}
+	if (l->crowd < CROWD_SURE)
+		l->crowd++;
+	return l->crowd == CROWD_SURE;
+}
+
+static void stay_away(struct loop *l, uint64_t now)
+{
+	l->away_until = now + l->away_ns;
+	l->crowd = CROWD_AGAIN;
+	l->away_ns = 2 * l->away_ns < AWAY_MAX_NS ? 2 * l->away_ns : AWAY_MAX_NS;
+}
+
 /* Looks for a while. Return: whether there is something to do; events, perhaps. */
 static bool look_for_a_while(struct loop *l, uint64_t from)
 {
 	uint64_t before = from, now;
 
+	/* At first there may be those who go on with what was just done. */
+	l->asked_ns = from;
 	do {
 		for (int i = 0; i < LOOKS_A_POLL; i++) {
 			if (any_found(l))
@@ -236,11 +276,9 @@ static bool look_for_a_while(struct loop *l, uint64_t from)
 		l->event_count = epoll_wait(l->epoll, l->events, EVENTS_MAX, 0);
 		if (l->event_count != 0)
 			return true;
-		/* Somebody who wants this CPU for long is seen by the time that it is gone. */
 		now = loop_now();
-		if (now - before > TAKEN_NS) {
-			l->away_until = now + l->away_ns;
-			l->away_ns = 2 * l->away_ns < AWAY_MAX_NS ? 2 * l->away_ns : AWAY_MAX_NS;
+		if (now - before > TAKEN_NS || crowded(l, now)) {
+			stay_away(l, now);
 			return false;
 		}
 		before = now;
@@ -270,7 +308,8 @@ static void wait_for_events(struct loop *l, bool busy)
 		return;
 	}
 	if (learns && l->score > 0 && from > l->away_until && look_for_a_while(l, from)) {
-		l->away_ns = l->away_ns / 2 > AWAY_MIN_NS ? l->away_ns / 2 : AWAY_MIN_NS;
+		if (l->crowd < CROWD_SURE)
+			l->away_ns = l->away_ns / 2 > AWAY_MIN_NS ? l->away_ns / 2 : AWAY_MIN_NS;
 		learn(l, true);
 		return;
 	}

@@ -76,6 +76,14 @@ struct loop_poller {
 #define LOOP_POLL_NS 500000
 void loop_poll_for(struct loop *l, uint64_t ns);
 
+/**
+ * loop_mind_crowds() - No looking while more processes want a CPU than there are
+ *
+ * Opens a file: before the process gives that right away. Where the kernel does not tell, it is noticed only by who takes
+ * the CPU away for long.
+ */
+void loop_mind_crowds(struct loop *l);
+
 void loop_poll(struct loop *l, struct loop_poller *p);
 void loop_poll_remove(struct loop *l, struct loop_poller *p);
 

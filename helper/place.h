@@ -12,13 +12,10 @@
 
 #include <stdint.h>
 
-/** place_init() - Note which processors the process may use; once, before place_ask(). */
-void place_init(void);
-
-/** place_ask() - From now on that one, or any (UINT32_MAX). -EINVAL for one that the process may not use. */
+/** place_ask() - From now on that one, or any (CPUS_ANY). -EINVAL for one that the process may not use. */
 int MUST_CHECK place_ask(uint32_t cpu);
 
-/** place_follow() - Let the calling thread go where was asked for last; *at is its own note, 0 at first. */
+/** place_follow() - Let the calling thread go where was asked for last; *at is its own note, CPUS_ANY at first. */
 void place_follow(uint32_t *at);
 
 #endif

@@ -14,6 +14,7 @@
 #include "helper/rpc_serve.h"
 
 #include "common/cleanup.h"
+#include "common/cpus.h"
 #include "common/log.h"
 #include "common/usock.h"
 #include "helper/nodes.h"
@@ -233,7 +234,7 @@ int rpc_prepare(void)
 	pthread_t thread;
 	int r;
 
-	place_init();
+	cpus_init();
 	if (sem_init(&shared.standby, 0, 0) < 0 || sem_init(&shared.starving, 0, 0) < 0 ||
 	    sem_init(&shared.started, 0, 0) < 0)
 		return -errno;
@@ -242,6 +243,8 @@ int rpc_prepare(void)
 		r = pthread_attr_setstacksize(&attr, STACK_SIZE);
 	if (r == 0)
 		r = pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	for (size_t i = 0; i < RPC_CALLS_MAX; i++)
+		workers[i].place = CPUS_ANY;
 	for (size_t i = 0; r == 0 && i < RPC_CALLS_MAX; i++)
 		r = pthread_create(&thread, &attr, work, &workers[i]);
 	for (size_t i = 0; r == 0 && i < RPC_CALLS_MAX; i++)

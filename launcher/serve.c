@@ -38,6 +38,7 @@ enum {
 	OPT_USER,
 	OPT_READY_FD,
 	OPT_PRINT_QEMU_ARGS,
+	OPT_POLL_US,
 	OPT_LOG_LEVEL,
 	OPT_HELP
 };
@@ -54,12 +55,15 @@ static const struct option_row rows[] = {
     [OPT_READY_FD] = {"ready-fd", 0, "N", "write a newline to descriptor N when ready"},
     [OPT_PRINT_QEMU_ARGS] = {"print-qemu-args", 0, NULL,
                              "print the arguments that QEMU 10.2 and later need, and exit"},
+    [OPT_POLL_US] = {"poll-us", 0, "N",
+                     "how long the device looks for a next request before it sleeps, in us"},
     [OPT_LOG_LEVEL] = {"log-level", 0, "LEVEL", "of both: error, warning, info or debug"},
     [OPT_HELP] = {"help", 'h', NULL, "print this"},
 };
 
 struct serve {
 	struct helper helper;
+	const char *poll_us;
 	const char *listen, *vhost_user, *tag; /* either the first, or the others */
 	const char *user;                      /* of the device; NULL: its default */
 	bool foreground, print_args;
@@ -113,6 +117,9 @@ static bool take(struct serve *s, int option, const char *value)
 		log_error("--ready-fd '%s': must be the number of an open descriptor, 3 or above",
 		          value);
 		return false;
+	case OPT_POLL_US:
+		s->poll_us = value;
+		return true;
 	case OPT_LOG_LEVEL:
 		s->helper.log_level = value;
 		return true;
@@ -215,7 +222,7 @@ static int start(const char *folder, const char *name, const char **argv, const 
 static int start_device(struct serve *s, int sock, int ready)
 {
 	char number[12], ready_number[12];
-	const char *argv[14] = {NULL, "--helper-fd", number, "--ready-fd", ready_number};
+	const char *argv[16] = {NULL, "--helper-fd", number, "--ready-fd", ready_number};
 	const int fds[] = {sock, ready};
 	size_t n = 5;
 
@@ -227,6 +234,10 @@ static int start_device(struct serve *s, int sock, int ready)
 	}
 	(void)snprintf(number, sizeof(number), "%d", sock);
 	(void)snprintf(ready_number, sizeof(ready_number), "%d", ready);
+	if (s->poll_us) {
+		argv[n++] = "--poll-us";
+		argv[n++] = s->poll_us;
+	}
 	if (s->helper.log_level) {
 		argv[n++] = "--log-level";
 		argv[n++] = s->helper.log_level;

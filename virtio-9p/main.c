@@ -2,6 +2,7 @@
 /* main.c: virtfs-device from its command line to its last request. */
 #include "common/cleanup.h"
 #include "common/confine.h"
+#include "common/cpus.h"
 #include "common/ready.h"
 #include "common/usock.h"
 #include "control/control.h"
@@ -265,8 +266,10 @@ static int start(struct device *d, struct config *c)
 	static struct share_host host = {.changed = share_changed};
 	int r = loop_new(&d->loop);
 
+	cpus_init();
 	if (r < 0)
 		return r;
+	loop_mind_crowds(d->loop);
 	loop_poll_for(d->loop, (uint64_t)c->poll_us * 1000);
 	host.context = d;
 	if (c->disks.count > 0 || controlled)

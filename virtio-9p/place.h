@@ -17,16 +17,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PLACE_ANY UINT32_MAX
-
 struct place {
 	int singles;   /* of the last calls: how many went out with none under way */
-	uint32_t own;  /* where we keep to, or PLACE_ANY */
+	uint32_t own;  /* where we keep to, or CPUS_ANY */
 	uint32_t told; /* what the helper was told last */
 	uint64_t until_ns;
 };
 
-/** place_init() - Before the first call of a helper; the first of all before the filter. */
+/** place_init() - Before the first call of a helper. */
 void place_init(struct place *p);
 
 /** place_leave() - Be free of a place, as when the helper is given up. */

@@ -146,10 +146,11 @@ Test(device_walls, undumpable)
 	p9_rig_end(&rig);
 }
 
-/* Sockets, the ring, what it waits on, standard streams: nothing that has a path. */
+/* Sockets, the ring, what it waits on, standard streams, and how busy the machine is: nothing that leads anywhere. */
 Test(device_walls, every_descriptor_is_accounted_for)
 {
-	static const char *const kinds[] = {"socket:", "anon_inode:", "/dev/null", "/memfd:stderr"};
+	static const char *const kinds[] = {"socket:", "anon_inode:", "/dev/null", "/memfd:stderr",
+	                                    "/proc/loadavg"};
 	struct dirent *e;
 	DIR *d;
 
