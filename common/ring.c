@@ -37,6 +37,9 @@ struct rules {
 
 #define OPS_MAX 8
 
+/* Completions wait until they are asked for: nobody is interrupted, and they come in batches. */
+#define LAZY (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
+
 static const uint8_t any_file[] = {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
                                    IORING_OP_CLOSE, IORING_OP_ASYNC_CANCEL};
 static const uint8_t own_files[] = {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
@@ -106,6 +109,57 @@ static bool submit(void *ring)
 	return reap(r);
 }
 
+/* ---- a ring with files: it is not interrupted by what is complete, but asks for it when it is called anyway ---- */
+
+static bool has_completions(const struct ring *r)
+{
+	return io_uring_cq_ready(&r->uring) > 0 ||
+	       (__atomic_load_n(r->uring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN);
+}
+
+static bool look(struct loop_poller *p)
+{
+	const struct ring *r = (struct ring *)((char *)p - offsetof(struct ring, poller));
+
+	return r->under_way > 0 && has_completions(r);
+}
+
+/* Only before a sleep is there to be an event. */
+static bool arm(struct loop_poller *p)
+{
+	struct ring *r = (struct ring *)((char *)p - offsetof(struct ring, poller));
+
+	if (r->under_way == 0)
+		return false;
+	(void)io_uring_cq_eventfd_toggle(&r->uring, true);
+	/* The kernel completes and then looks at this: one of us sees the other. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return look(p);
+}
+
+static bool submit_and_look(void *ring)
+{
+	struct ring *r = ring;
+
+	if (!r->to_submit && !look(&r->poller))
+		return false;
+	(void)io_uring_cq_eventfd_toggle(&r->uring, false);
+	if (r->to_submit)
+		(void)io_uring_submit_and_get_events(&r->uring);
+	else
+		(void)io_uring_get_events(&r->uring);
+	r->to_submit = false;
+	return reap(r);
+}
+
+/* The idle call that follows does the rest. */
+static void wake(struct loop_source *s, uint32_t events UNUSED)
+{
+	uint64_t count;
+
+	(void)!read(s->fd, &count, sizeof(count));
+}
+
 /* Places without files: a kernel before 5.19 has no shorter way to say so. */
 static int make_table(struct io_uring *uring, unsigned files)
 {
@@ -118,23 +172,21 @@ static int make_table(struct io_uring *uring, unsigned files)
 	return io_uring_register_files(uring, none, files);
 }
 
-static bool look(struct loop_poller *p)
-{
-	const struct ring *r = (struct ring *)((char *)p - offsetof(struct ring, poller));
-
-	return r->under_way > 0 && io_uring_cq_ready(&r->uring) > 0;
-}
-
 static int make(struct loop *l, unsigned entries, unsigned files, const struct rules *rules,
                 struct ring **ret)
 {
-	struct io_uring_params p = {.flags = IORING_SETUP_R_DISABLED};
+	struct io_uring_params p = {.flags = IORING_SETUP_R_DISABLED | (files ? LAZY : 0)};
 	struct ring *r = calloc(1, sizeof(*r));
 	int e;
 
 	if (!r)
 		return -ENOMEM;
 	e = io_uring_queue_init_params(entries, &r->uring, &p);
+	/* A kernel before 6.1 does not know how to be lazy. */
+	if (e == -EINVAL && files) {
+		p = (struct io_uring_params){.flags = IORING_SETUP_R_DISABLED};
+		e = io_uring_queue_init_params(entries, &r->uring, &p);
+	}
 	if (e < 0) {
 		free(r);
 		return e;
@@ -145,7 +197,7 @@ static int make(struct loop *l, unsigned entries, unsigned files, const struct r
 	(void)io_uring_register_iowq_max_workers(&r->uring,
 	                                         (unsigned[]){files ? FILES_WORKERS : WORKERS, 0});
 	r->completions.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r->completions.ready = complete;
+	r->completions.ready = files ? wake : complete;
 	e = r->completions.fd < 0 ? -errno
 	                          : io_uring_register_eventfd(&r->uring, r->completions.fd);
 	if (e == 0 && files > 0)
@@ -162,7 +214,7 @@ static int make(struct loop *l, unsigned entries, unsigned files, const struct r
 		free(r);
 		return e;
 	}
-	loop_idle(l, submit, r);
+	loop_idle(l, files ? submit_and_look : submit, r);
 	*ret = r;
 	return 0;
 }
@@ -186,7 +238,7 @@ int ring_new_files(struct loop *l, unsigned entries, unsigned files, bool writes
 
 	if (e < 0)
 		return e;
-	(*ret)->poller = (struct loop_poller){.look = look};
+	(*ret)->poller = (struct loop_poller){.look = look, .arm = arm};
 	loop_poll(l, &(*ret)->poller);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #   guest_pc_kernel     the release's own kernel, for QEMU
 #   guest_uml_kernel    a User-Mode Linux kernel with the 9P client over virtio
 #   guest_new_qemu      a QEMU that takes a vhost-user device of any kind
+#   guest_new_storage_daemon  QEMU's server of block devices, for comparison
 #   guest_tools         fio, dbench and stress-ng, for a guest
 #   guest_userland      a root file system of Debian's
 #
@@ -215,9 +216,8 @@ guest_unpack_closure() {
 	rm -r "$dir/archives" "$dir/status"
 }
 
-# The newest QEMU that Debian builds for its stable release; it runs beside any older system, because
-# it brings its libraries and their loader.
-guest_make_qemu() {
+# guest_unpack_newest DIR PACKAGE: the newest that Debian builds for its stable release, with all that it depends on.
+guest_unpack_newest() {
 	local dir=$1 site options
 
 	# The mirror that this system uses.
@@ -232,13 +232,41 @@ guest_make_qemu() {
 		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts="$dir/parts"
 		-o Dir::State="$dir/state" -o Dir::Cache="$dir/cache" -o Acquire::Languages=none)
 	guest_apt "${options[@]}" -o Dir::State::status=/dev/null update &&
-		guest_unpack_closure "$dir" qemu-system-x86 -- "${options[@]}" -t trixie-backports || return
-	# Of the whole tree it needs these.
+		guest_unpack_closure "$dir" "$2" -- "${options[@]}" -t trixie-backports || return
 	mkdir -p "$dir/usr/share" "$dir/usr/bin" "$dir/usr/lib" "$dir/usr/lib64" &&
-		mv "$dir/root/$GUEST_LIBRARIES" "$dir/usr/lib/" &&
-		mv "$dir/root/usr/bin/qemu-system-x86_64" "$dir/usr/bin/" &&
+		mv "$dir/root/$GUEST_LIBRARIES" "$dir/usr/lib/"
+}
+
+# The newest QEMU; it runs beside any older system, because it brings its libraries and their loader.
+guest_make_qemu() {
+	local dir=$1
+
+	guest_unpack_newest "$dir" qemu-system-x86 || return
+	# Of the whole tree it needs these.
+	mv "$dir/root/usr/bin/qemu-system-x86_64" "$dir/usr/bin/" &&
 		mv "$dir"/root/usr/share/{qemu,seabios} "$dir/usr/share/" &&
 		rm -r "$dir"/{root,state,cache,parts,sources.list}
+}
+
+guest_make_storage_daemon() {
+	local dir=$1
+
+	guest_unpack_newest "$dir" qemu-utils || return
+	mv "$dir/root/usr/bin/qemu-storage-daemon" "$dir/usr/bin/" &&
+		rm -r "$dir"/{root,state,cache,parts,sources.list}
+}
+
+# Sets GUEST_STORAGE_DAEMON, the words of a command: the newest qemu-storage-daemon.
+guest_new_storage_daemon() {
+	local root
+
+	guest_cached qemu-storage-daemon guest_make_storage_daemon || return
+	root=$GUEST_FOUND
+	GUEST_STORAGE_DAEMON=(env QEMU_MODULE_DIR="$root/$GUEST_LIBRARIES/qemu"
+		"$root/$GUEST_LIBRARIES/ld-linux-x86-64.so.2" --library-path "$root/$GUEST_LIBRARIES"
+		"$root/usr/bin/qemu-storage-daemon")
+	"${GUEST_STORAGE_DAEMON[@]}" --version >/dev/null ||
+		guest_fail "the qemu-storage-daemon in $root does not start"
 }
 
 # An older QEMU says in its own way, and with status 0, that it has no such device.
