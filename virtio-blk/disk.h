@@ -19,9 +19,9 @@
 #define DISKS_MAX           256
 #define DISK_ID_MAX         63
 #define DISK_SERIAL_MAX     20 /* virtio 1.2, 5.2.6.1 */
-#define DISK_QUEUES_MAX     16
+#define DISK_QUEUES_MAX     64
 #define DISK_QUEUE_SIZE_MAX 1024
-#define DISK_QUEUES         4 /* unless told otherwise */
+#define DISK_QUEUES         16 /* unless told otherwise: QEMU asks for one a processor, and takes no less */
 #define DISK_QUEUE_SIZE     256
 
 struct image; /* image.h */
