@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 static struct loop *loop;
 static struct disk_host *host;
@@ -50,10 +51,11 @@ static void end(void)
 
 static int listener(void)
 {
-	int fd = -1;
+	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "sock"};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	(void)unlink("sock");
-	cr_assert_eq(usock_listen("sock", SOCK_STREAM, &fd), 0);
+	(void)unlink(address.sun_path);
+	cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)) | listen(fd, 1), 0);
 	return fd;
 }
 
