@@ -120,8 +120,10 @@ struct control_command {
 	void (*run)(struct control_call *call, const void *args, void *context);
 };
 
-#define CONTROL_ARGS(rows_, struct_) \
-	.args = (rows_), .arg_count = ARRAY_SIZE(rows_), .args_size = sizeof(struct_)
+#define CONTROL_ARGS(rows_, struct_)                     \
+	.args = (rows_), .arg_count = ARRAY_SIZE(rows_), \
+	.args_size =                                     \
+	    sizeof(struct_) + 0 * sizeof(char[sizeof(struct_) <= CONTROL_ARGS_MAX ? 1 : -1])
 
 struct control_table {
 	const struct control_command *rows; /* the caller's; they stay */

@@ -202,13 +202,11 @@ static int attach(const struct disk_option *o, struct disk_host *h, struct disk_
 	return r;
 }
 
-int disk_options_attach(const struct disk_options *all, struct disk_host *h,
-                        void (*left)(void *context, struct disk *d), void *context)
+int disk_options_attach(const struct disk_options *all, struct disk_host *h)
 {
 	for (size_t i = 0; i < all->count; i++) {
 		const struct disk_option *o = &all->disk[i];
-		struct disk_spec spec = {
-		    .vhost_user_fd = o->vhost_user_fd, .left = left, .context = context};
+		struct disk_spec spec = {.vhost_user_fd = o->vhost_user_fd};
 		char text[IMAGE_WHY_MAX];
 		struct sbuf why = sbuf_over(text, sizeof(text));
 		int r = attach(o, h, &spec, &why);

@@ -44,9 +44,7 @@ static inline size_t disk_options_fds(const struct disk_options *all, int *fds, 
 	return n;
 }
 
-/** disk_options_attach() - Make the disks; those with a socket_path have its listener as vhost_user_fd by now. left: as of
- * struct disk_spec. Return: 0, or -errno after the reason was logged. */
-int MUST_CHECK disk_options_attach(const struct disk_options *all, struct disk_host *h,
-                                   void (*left)(void *context, struct disk *d), void *context);
+/** disk_options_attach() - Make the disks; those with a socket_path have its listener as vhost_user_fd by now. Return: 0, or -errno after the reason was logged. */
+int MUST_CHECK disk_options_attach(const struct disk_options *all, struct disk_host *h);
 
 #endif

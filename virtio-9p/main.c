@@ -10,7 +10,7 @@
 #include "virtio-9p/control_share.h"
 #include "virtio-9p/lockdown.h"
 #include "virtio-9p/share.h"
-#include "virtio-blk/disk.h"
+#include "virtio-blk/control_block.h"
 #include "virtio/memory.h"
 
 #include <errno.h>
@@ -86,6 +86,9 @@ static void share_changed(void *context, enum share_change change)
 	case SHARE_NO_HELPER:
 		no_helper(d);
 		return;
+	case SHARE_CONNECTED:
+		control_share_event(d->control, d->share, "SHARE_CONNECTED");
+		return;
 	case SHARE_LEFT:
 		share_left(d);
 		return;
@@ -109,11 +112,14 @@ static bool serves_disks(const struct device *d)
 }
 
 /* Disks of a connected socket end with it, and the device with the last. */
-static void disk_left(void *context, struct disk *disk UNUSED)
+static void disk_changed(void *context, struct disk *disk, bool connected)
 {
 	struct device *d = context;
 
-	if (!d->share && !d->control && !serves_disks(d))
+	if (d->control)
+		control_block_event(d->control, disk,
+		                    connected ? "DISK_CONNECTED" : "DISK_DISCONNECTED");
+	if (!connected && !d->share && !d->control && !serves_disks(d))
 		end(d, "client-closed");
 }
 
@@ -143,6 +149,8 @@ static int start_control(struct device *d, const struct config *c)
 	r = control_new(d->loop, &host, &d->control);
 	if (r == 0 && d->share)
 		r = control_share_add(d->control, d->share);
+	if (r == 0 && d->disks)
+		r = control_block_add(d->control, d->disks);
 	if (r < 0)
 		return r;
 	if (d->control_listener >= 0)
@@ -248,6 +256,8 @@ static int start_disks(struct device *d, struct config *c)
 	}
 	if (r < 0)
 		log_error("cannot serve disks without io_uring: %s", errno_name(r));
+	else
+		disk_host_watch(d->disks, disk_changed, d);
 	for (size_t i = 0; r == 0 && i < c->disks.count; i++) {
 		struct disk_option *o = &c->disks.disk[i];
 
@@ -256,7 +266,7 @@ static int start_disks(struct device *d, struct config *c)
 			              c->has_user ? c->user.uid : geteuid(), c->user.gid,
 			              &o->vhost_user_fd);
 	}
-	return r < 0 ? r : disk_options_attach(&c->disks, d->disks, disk_left, d);
+	return r < 0 ? r : disk_options_attach(&c->disks, d->disks);
 }
 
 /* What takes a right that the device will not have. */

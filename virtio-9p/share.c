@@ -112,9 +112,9 @@ static void client_closed(void *context, unsigned left UNUSED)
 	tell(context, SHARE_LEFT);
 }
 
-static void front_end_closed(void *context)
+static void front_end_changed(void *context, bool connected)
 {
-	tell(context, SHARE_LEFT);
+	tell(context, connected ? SHARE_CONNECTED : SHARE_LEFT);
 }
 
 static int open_clients(struct share *s)
@@ -129,7 +129,7 @@ static int open_clients(struct share *s)
 
 static int open_device(struct share *s)
 {
-	int r = t_virtio_new(s->loop, &s->server, s->config->tag, front_end_closed, s, &s->guest);
+	int r = t_virtio_new(s->loop, &s->server, s->config->tag, front_end_changed, s, &s->guest);
 
 	if (r < 0)
 		return r;

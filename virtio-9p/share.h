@@ -17,6 +17,7 @@ enum share_change {
 	SHARE_FAILED,     /* it does not answer: nothing is served, and nothing will be */
 	SHARE_NEW_HELPER, /* another has answered */
 	SHARE_NO_HELPER,  /* requests fail until there is another */
+	SHARE_CONNECTED,  /* to an emulator */
 	SHARE_LEFT,       /* by the emulator or a client */
 };
 

@@ -37,7 +37,7 @@ struct t_virtio {
 	struct loop_poller poller;
 	struct loop_timer stop_timer;
 	struct request *free;
-	void (*closed)(void *context);
+	void (*changed)(void *context, bool connected);
 	void *context;
 	size_t tag_size;
 	char tag[T_VIRTIO_TAG_MAX];
@@ -346,15 +346,26 @@ static void reset(void *context)
 	p9_session_reset(&t->session);
 }
 
+static void front_came(void *context)
+{
+	struct t_virtio *t = context;
+
+	t->changed(t->context, true);
+}
+
 static void front_closed(void *context)
 {
 	struct t_virtio *t = context;
 
-	t->closed(t->context);
+	t->changed(t->context, false);
 }
 
-static const struct vio_device_ops device = {
-    .config = config, .start = start, .kick = kick, .stop = stop, .reset = reset};
+static const struct vio_device_ops device = {.connected = front_came,
+                                             .config = config,
+                                             .start = start,
+                                             .kick = kick,
+                                             .stop = stop,
+                                             .reset = reset};
 
 static const struct vio_device_info info = {
     .virtio_id = VIRTIO_ID_9P,
@@ -365,7 +376,8 @@ static const struct vio_device_info info = {
 };
 
 int t_virtio_new(struct loop *l, struct p9_server *server, const char *tag,
-                 void (*closed)(void *context), void *context, struct t_virtio **ret)
+                 void (*changed)(void *context, bool connected), void *context,
+                 struct t_virtio **ret)
 {
 	struct t_virtio *t = calloc(1, sizeof(*t));
 	int r = t ? p9_session_init(&t->session, server, &transport) : -ENOMEM;
@@ -377,7 +389,7 @@ int t_virtio_new(struct loop *l, struct p9_server *server, const char *tag,
 		return r;
 	}
 	t->loop = l;
-	t->closed = closed;
+	t->changed = changed;
 	t->context = context;
 	t->tag_size = strnlen(tag, sizeof(t->tag));
 	memcpy(t->tag, tag, t->tag_size);

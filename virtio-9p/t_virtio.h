@@ -23,11 +23,12 @@ struct t_virtio;
 /**
  * t_virtio_new() - A device without a front end
  *
- * tag: the mount tag, 1 to T_VIRTIO_TAG_MAX bytes; it is copied. closed is called whenever a front end has left. Return: 0
+ * tag: the mount tag, 1 to T_VIRTIO_TAG_MAX bytes; it is copied. changed is called whenever a front end has come or left. Return: 0
  * or -errno.
  */
 int MUST_CHECK t_virtio_new(struct loop *l, struct p9_server *server, const char *tag,
-                            void (*closed)(void *context), void *context, struct t_virtio **ret);
+                            void (*changed)(void *context, bool connected), void *context,
+                            struct t_virtio **ret);
 
 /** t_virtio_listen() - Take vhost-user front ends on, one after the other. Owns the socket. Return: 0 or -errno. */
 int MUST_CHECK t_virtio_listen(struct t_virtio *t, int listener);

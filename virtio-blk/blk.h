@@ -34,6 +34,8 @@ struct disk_queue {
 
 struct disk_host {
 	struct loop *loop;
+	void (*changed)(void *context, struct disk *d, bool connected); /* or NULL */
+	void *changed_context;
 	struct ring *ring[2]; /* by whether a disk is read-only */
 	struct loop_poller poller;
 	struct disk *disks, *closing; /* in the order of attaching; of closing */
@@ -63,8 +65,6 @@ struct disk {
 	struct vio_device_info info;
 	struct disk_queue *queues;
 	struct disk_stats stats;
-	void (*left)(void *context, struct disk *d);
-	void *left_context;
 	bool listens;
 	bool gone; /* closed, and its connection has ended */
 	void (*done)(void *context);
@@ -100,6 +100,10 @@ struct request {
 /* ---- disk.c ---- */
 /** disks_bury() - Free those whose end has come. Return: whether there were any. */
 bool disks_bury(struct disk_host *h);
+
+/* ---- disk.c ---- */
+
+void disk_connected(void *disk);
 
 /* ---- device.c ---- */
 extern const struct vio_device_ops disk_device_ops;

@@ -117,7 +117,8 @@ static void reset(void *context)
 	disk_default_cache(context);
 }
 
-const struct vio_device_ops disk_device_ops = {.config = config,
+const struct vio_device_ops disk_device_ops = {.connected = disk_connected,
+                                               .config = config,
                                                .config_write = config_write,
                                                .start = start,
                                                .kick = kick,

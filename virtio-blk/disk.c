@@ -42,6 +42,13 @@ int disk_host_new(struct loop *l, struct disk_host **ret)
 	return 0;
 }
 
+void disk_host_watch(struct disk_host *h,
+                     void (*changed)(void *context, struct disk *d, bool connected), void *context)
+{
+	h->changed = changed;
+	h->changed_context = context;
+}
+
 void disk_host_free(struct disk_host *h)
 {
 	if (!h)
@@ -129,14 +136,25 @@ static bool is_closing(const struct disk *d)
 	return false;
 }
 
+static void tell(struct disk *d, bool connected)
+{
+	if (d->host->changed)
+		d->host->changed(d->host->changed_context, d, connected);
+}
+
+void disk_connected(void *context)
+{
+	tell(context, true);
+}
+
 static void front_end_left(void *context)
 {
 	struct disk *d = context;
 
 	if (is_closing(d))
 		d->gone = true;
-	else if (d->left)
-		d->left(d->left_context, d);
+	else
+		tell(d, false);
 }
 
 void disk_close(struct disk *d, void (*done)(void *context), void *context)
@@ -238,8 +256,6 @@ static void fill_in(struct disk *d, const struct disk_spec *s)
 	d->discard = s->discard;
 	d->in_memory = is_in_memory(d->file);
 	d->size = d->file->size;
-	d->left = s->left;
-	d->left_context = s->context;
 	(void)snprintf(d->id, sizeof(d->id), "%s", s->id);
 	(void)snprintf(d->serial, sizeof(d->serial), "%.*s", DISK_SERIAL_MAX,
 	               s->serial ? s->serial : s->id);

@@ -31,6 +31,14 @@ struct disk_host;
 /** disk_host_new() - Make it before the system call filter is on: it makes the rings. Return: 0 or -errno. */
 int MUST_CHECK disk_host_new(struct loop *l, struct disk_host **ret);
 
+/**
+ * disk_host_watch() - Be told of all disks' emulators: that one has connected, or has left other than by disk_close()
+ *
+ * changed may call disk_close(), but not while a disk is made.
+ */
+void disk_host_watch(struct disk_host *h,
+                     void (*changed)(void *context, struct disk *d, bool connected), void *context);
+
 /** disk_host_free() - For tests: only without disks. NULL is fine. */
 void disk_host_free(struct disk_host *h);
 
@@ -44,9 +52,6 @@ struct disk_spec {
 	unsigned queues;     /* 1 to DISK_QUEUES_MAX; 0: DISK_QUEUES */
 	unsigned queue_size; /* a power of two up to DISK_QUEUE_SIZE_MAX; 0: DISK_QUEUE_SIZE */
 	int vhost_user_fd;   /* a stream socket, listening or connected; the disk's own likewise */
-	/* An emulator's connection has ended, but not by disk_close(); or NULL. It may call disk_close(). */
-	void (*left)(void *context, struct disk *d);
-	void *context;
 };
 
 /**

@@ -36,6 +36,8 @@ struct vio_device_info {
 };
 
 struct vio_device_ops {
+	/* A front end has come. NULL: never mind. */
+	void (*connected)(void *context);
 	/* Writes the configuration space as it is now. Return: its size, at most room. */
 	size_t (*config)(void *context, uint8_t *out, size_t room);
 	/* The driver writes to it. NULL: nothing there can be written. Return: 0 or -errno. */

@@ -129,6 +129,8 @@ int vu_serve(struct vu_device *d, int sock)
 	d->state = VU_READING;
 	d->damage = guest_memory_damage();
 	acceptor_pause(&d->acceptor);
+	if (d->ops->connected)
+		d->ops->connected(d->context);
 	return 0;
 }
 

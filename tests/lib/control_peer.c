@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -201,7 +202,6 @@ void control_rig_start(struct control_rig *r, const struct control_rig_opt *o)
 	static const struct control_rig_opt usual;
 	char control[160], ready_fd[12];
 	const char *args[ARGS_MAX] = {"--control", control, "--ready-fd", ready_fd};
-	struct rlimit before;
 	int pair[2] = {-1, -1}, ready[2];
 	char byte = 0;
 
@@ -224,9 +224,7 @@ void control_rig_start(struct control_rig *r, const struct control_rig_opt *o)
 		cr_assert_lt(n + 5, ARGS_MAX);
 		args[4 + n] = o->args[n];
 	}
-	before = limit_files(o->files);
 	r->p9.device = p9_rig_spawn(&r->p9, args, (int[]){ready[1], pair[1]}, o->listen ? 1 : 2);
-	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 	fd_close(&pair[1]);
 	fd_close(&ready[1]);
 	cr_assert_eq(read(ready[0], &byte, 1), 1, "the device is never ready: %s",
@@ -237,6 +235,15 @@ void control_rig_start(struct control_rig *r, const struct control_rig_opt *o)
 	else
 		control_take(&r->c, pair[0]);
 	r->fds_device = fd_count(r->p9.device);
+}
+
+void control_limit_files(const struct control_rig *r, unsigned files)
+{
+	struct rlimit l;
+
+	cr_assert_eq(prlimit(r->p9.device, RLIMIT_NOFILE, NULL, &l), 0);
+	l.rlim_cur = files ? files : l.rlim_max;
+	cr_assert_eq(prlimit(r->p9.device, RLIMIT_NOFILE, &l, NULL), 0);
 }
 
 void control_rig_end(struct control_rig *r)

@@ -32,12 +32,14 @@ struct control_rig {
 
 struct control_rig_opt {
 	const char *const *args; /* more of them, NULL at the end */
-	unsigned files;          /* RLIMIT_NOFILE of the device; 0: as it is */
 	bool listen;             /* at a path, instead of a socketpair */
 };
 
 /** control_rig_start() - A device without a share, and a client that was greeted. */
 void control_rig_start(struct control_rig *r, const struct control_rig_opt *o);
+
+/** control_limit_files() - The device may have so many descriptors from now on; 0: as many as it ever may. */
+void control_limit_files(const struct control_rig *r, unsigned files);
 
 /** control_rig_end() - The device must end well, and nothing be left open here. */
 void control_rig_end(struct control_rig *r);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -41,7 +42,8 @@ long rss_kib(pid_t pid)
 	return strtol(proc_status(pid, "VmRSS"), NULL, 10);
 }
 
-struct rlimit limit_files(unsigned files)
+/* Lets what is started next have so many descriptors; 0: as many as before. Return: the limit until now. */
+static struct rlimit limit_files(unsigned files)
 {
 	struct rlimit before, low;
 

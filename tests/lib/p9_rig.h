@@ -10,8 +10,6 @@
 #include "tests/lib/p9_client.h"
 #include "tests/lib/rig.h"
 
-#include <sys/resource.h>
-
 #define P9_RIG_MSIZE 131072
 
 struct p9_rig_opt {
@@ -67,9 +65,6 @@ void p9_rig_end(struct p9_rig *r);
 
 /** fd_count() - Descriptors that a process has open. */
 int fd_count(pid_t pid);
-
-/** limit_files() - Let what is started next have so many descriptors; 0: as many as before. Return: the limit until now. */
-struct rlimit limit_files(unsigned files);
 
 /** rss_kib() - Its resident memory. */
 long rss_kib(pid_t pid);
