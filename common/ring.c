@@ -310,42 +310,35 @@ static int started(const struct ring *r, struct ring_op *op, struct io_uring_sqe
 	return 0;
 }
 
-int ring_readv(struct ring *r, struct ring_op *op, int fd, const struct iovec *pieces,
-               unsigned count, uint64_t offset)
+static int start_data(struct ring *r, struct ring_op *op, enum ring_kind kind, int fd,
+                      const struct iovec *pieces, unsigned count, uint64_t offset)
 {
 	struct io_uring_sqe *sqe;
 
 	if (given(r, op,
-	          (struct ring_job){.kind = RING_READ,
-	                            .fd = fd,
-	                            .pieces = pieces,
-	                            .count = count,
-	                            .offset = offset}))
+	          (struct ring_job){
+	              .kind = kind, .fd = fd, .pieces = pieces, .count = count, .offset = offset}))
 		return 0;
 	sqe = start(r);
 	if (!sqe)
 		return -EBUSY;
-	io_uring_prep_readv(sqe, fd, pieces, count, offset);
+	if (kind == RING_READ)
+		io_uring_prep_readv(sqe, fd, pieces, count, offset);
+	else
+		io_uring_prep_writev(sqe, fd, pieces, count, offset);
 	return started(r, op, sqe, op->never_here);
+}
+
+int ring_readv(struct ring *r, struct ring_op *op, int fd, const struct iovec *pieces,
+               unsigned count, uint64_t offset)
+{
+	return start_data(r, op, RING_READ, fd, pieces, count, offset);
 }
 
 int ring_writev(struct ring *r, struct ring_op *op, int fd, const struct iovec *pieces,
                 unsigned count, uint64_t offset)
 {
-	struct io_uring_sqe *sqe;
-
-	if (given(r, op,
-	          (struct ring_job){.kind = RING_WRITE,
-	                            .fd = fd,
-	                            .pieces = pieces,
-	                            .count = count,
-	                            .offset = offset}))
-		return 0;
-	sqe = start(r);
-	if (!sqe)
-		return -EBUSY;
-	io_uring_prep_writev(sqe, fd, pieces, count, offset);
-	return started(r, op, sqe, op->never_here);
+	return start_data(r, op, RING_WRITE, fd, pieces, count, offset);
 }
 
 int ring_fsync(struct ring *r, struct ring_op *op, int fd, bool data_only)

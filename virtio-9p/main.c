@@ -276,9 +276,9 @@ static int start(struct device *d, struct config *c)
 	static struct share_host host = {.changed = share_changed};
 	int r = loop_new(&d->loop);
 
-	cpus_init();
 	if (r < 0)
 		return r;
+	cpus_init();
 	loop_mind_crowds(d->loop);
 	loop_poll_for(d->loop, (uint64_t)c->poll_us * 1000);
 	host.context = d;
