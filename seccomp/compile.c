@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * compile.c: a policy text to BPF programs in a C header, with libseccomp, when the project is
- *built.
+ * compile.c: a policy text to BPF programs in a C header, with libseccomp, when the project is built.
  *
- *	seccomp-compile POLICY PREFIX kill|log|trap [sanitize] > HEADER
+ *	seccomp-compile POLICY PREFIX [sanitize] [record] > HEADER
  *
  * A section [NAME] or [NAME + OTHER] becomes the array PREFIX_NAME, with OTHER's calls in it;
- *[sanitize] is added to each when asked for. README.md describes the lines.
+ * [sanitize] is added to each when asked for. README.md describes the lines. What happens to all other calls is a mark that
+ * load.c puts the action in place of. With record each allowed call stops for a tracer, which is told the line and the call's
+ * place in it (tests/sandbox/record.c).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
+#include <linux/futex.h>
 #include <linux/io_uring.h>
 #include <seccomp.h>
 #include <stdbool.h>
@@ -20,19 +22,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#include "seccomp/mark.h"
 
 #define LINES_MAX    400
 #define SECTIONS_MAX 8
 #define WORD_SIZE    512
+#define TESTS_MAX    3
+#define CALLS_MAX    16 /* as tests/sandbox/unused.py has it */
 
 struct line {
 	int number;
 	int section;
 	char calls[WORD_SIZE];
-	bool has_test;
-	unsigned arg;
-	uint64_t value;
+	struct scmp_arg_cmp tests[TESTS_MAX];
+	unsigned test_count;
 };
 
 struct section {
@@ -43,26 +49,72 @@ struct section {
 static struct line lines[LINES_MAX];
 static struct section sections[SECTIONS_MAX];
 static int line_count, section_count;
+static bool recording;
 static const char *policy_path;
+
+#define CONSTANT(name)      \
+	{                   \
+#name, name \
+	}
 
 static const struct {
 	const char *name;
 	uint64_t value;
 } constants[] = {
-    {"BLKGETSIZE64", BLKGETSIZE64},
-    {"BLKIOMIN", BLKIOMIN},
-    {"BLKIOOPT", BLKIOOPT},
-    {"BLKPBSZGET", BLKPBSZGET},
-    {"BLKSSZGET", BLKSSZGET},
-    {"FS_IOC_GETVERSION", FS_IOC_GETVERSION},
-    {"F_DUPFD_CLOEXEC", F_DUPFD_CLOEXEC},
-    {"F_GETFL", F_GETFL},
-    {"F_SETFL", F_SETFL},
-    {"F_ADD_SEALS", F_ADD_SEALS},
-    {"F_OFD_SETLK", F_OFD_SETLK},
-    {"F_OFD_GETLK", F_OFD_GETLK},
-    {"IORING_REGISTER_FILES_UPDATE", IORING_REGISTER_FILES_UPDATE},
-    {"PROT_READ|PROT_WRITE", PROT_READ | PROT_WRITE},
+    CONSTANT(AT_EMPTY_PATH),
+    CONSTANT(AT_REMOVEDIR),
+    CONSTANT(BLKGETSIZE64),
+    CONSTANT(BLKIOMIN),
+    CONSTANT(BLKIOOPT),
+    CONSTANT(BLKPBSZGET),
+    CONSTANT(BLKSSZGET),
+    CONSTANT(FS_IOC_GETVERSION),
+    CONSTANT(FUTEX_CLOCK_REALTIME),
+    CONSTANT(FUTEX_PRIVATE_FLAG),
+    CONSTANT(FUTEX_WAIT),
+    CONSTANT(FUTEX_WAIT_BITSET),
+    CONSTANT(FUTEX_WAKE),
+    CONSTANT(F_ADD_SEALS),
+    CONSTANT(F_DUPFD_CLOEXEC),
+    CONSTANT(F_GETFL),
+    CONSTANT(F_OFD_GETLK),
+    CONSTANT(F_OFD_SETLK),
+    CONSTANT(F_SETFL),
+    CONSTANT(IORING_ENTER_GETEVENTS),
+    CONSTANT(IORING_REGISTER_FILES_UPDATE),
+    CONSTANT(MAP_ANONYMOUS),
+    CONSTANT(MAP_FIXED),
+    CONSTANT(MAP_NORESERVE),
+    CONSTANT(MAP_PRIVATE),
+    CONSTANT(MAP_SHARED),
+    CONSTANT(MFD_ALLOW_SEALING),
+    CONSTANT(MFD_CLOEXEC),
+    CONSTANT(MREMAP_MAYMOVE),
+    CONSTANT(MSG_CMSG_CLOEXEC),
+    CONSTANT(MSG_DONTWAIT),
+    CONSTANT(MSG_NOSIGNAL),
+    CONSTANT(MSG_PEEK),
+    CONSTANT(O_ASYNC),
+    CONSTANT(O_CLOEXEC),
+    CONSTANT(O_CREAT),
+    CONSTANT(O_DIRECTORY),
+    CONSTANT(O_DIRECT),
+    CONSTANT(O_EXCL),
+    CONSTANT(O_NOATIME),
+    CONSTANT(O_NOFOLLOW),
+    CONSTANT(O_NONBLOCK),
+    CONSTANT(O_TMPFILE),
+    CONSTANT(PROT_READ),
+    CONSTANT(PROT_WRITE),
+    CONSTANT(RWF_NOWAIT),
+    CONSTANT(SEEK_SET),
+    CONSTANT(SOCK_CLOEXEC),
+    CONSTANT(SOL_SOCKET),
+    CONSTANT(SO_ACCEPTCONN),
+    CONSTANT(SO_DOMAIN),
+    CONSTANT(SO_PEERCRED),
+    CONSTANT(SO_SNDBUF),
+    CONSTANT(SO_TYPE),
 };
 
 static void die(int line, const char *what, const char *which)
@@ -86,6 +138,19 @@ static uint64_t constant(int line, const char *name)
 	return n;
 }
 
+/* One or more of them with | between; a ~ before all is what they are not. */
+static uint64_t value_of(int line, char *text)
+{
+	bool inverse = *text == '~';
+	uint64_t value = 0;
+	char *rest = NULL;
+
+	for (char *name = strtok_r(text + inverse, "|", &rest); name;
+	     name = strtok_r(NULL, "|", &rest))
+		value |= constant(line, name);
+	return inverse ? ~value : value;
+}
+
 static void read_section(int number, const char *text)
 {
 	struct section *s;
@@ -97,11 +162,34 @@ static void read_section(int number, const char *text)
 		die(number, "a section is [name] or [name + other]", text);
 }
 
-/* A line is: calls, optionally "argN == VALUE", FILE:FUNCTION, and the reason. */
+/* "argN == VALUE" or "argN & MASK == VALUE". Return: how much of the text it is; 0: none. */
+static int read_test(struct line *l, const char *text)
+{
+	struct scmp_arg_cmp test = {.op = SCMP_CMP_EQ};
+	char digit[2], mask[WORD_SIZE], value[WORD_SIZE];
+	int used = 0;
+
+	if (sscanf(text, "arg%1[0-5] & %511s == %511s %n", digit, mask, value, &used) == 3) {
+		test.op = SCMP_CMP_MASKED_EQ;
+		test.datum_a = value_of(l->number, mask);
+		test.datum_b = value_of(l->number, value);
+	} else if (sscanf(text, "arg%1[0-5] == %511s %n", digit, value, &used) == 2) {
+		test.datum_a = value_of(l->number, value);
+	} else {
+		return 0;
+	}
+	if (l->test_count == TESTS_MAX)
+		die(l->number, "too many tests", text);
+	test.arg = (unsigned)(digit[0] - '0');
+	l->tests[l->test_count++] = test;
+	return used;
+}
+
+/* A line is: calls, tests with "and" between, FILE:FUNCTION, and the reason. */
 static void read_line(int number, const char *text)
 {
 	struct line *l;
-	char who[WORD_SIZE], value[WORD_SIZE], digit[2];
+	char who[WORD_SIZE];
 	int used = 0;
 
 	if (line_count == LINES_MAX || section_count == 0)
@@ -112,11 +200,11 @@ static void read_line(int number, const char *text)
 	if (sscanf(text, "%511s %n", l->calls, &used) != 1)
 		die(number, "no call", text);
 	text += used;
-	if (sscanf(text, "arg%1[0-5] == %511s %n", digit, value, &used) == 2) {
-		l->has_test = true;
-		l->arg = (unsigned)(digit[0] - '0');
-		l->value = constant(number, value);
+	for (used = read_test(l, text); used; used = read_test(l, text)) {
 		text += used;
+		if (strncmp(text, "and ", 4) != 0)
+			break;
+		text += strspn(text + 3, " ") + 3;
 	}
 	if (sscanf(text, "%511s %n", who, &used) != 1 || !strchr(who, ':'))
 		die(number, "FILE:FUNCTION is missing", text);
@@ -142,24 +230,33 @@ static void read_policy(void)
 	(void)fclose(f);
 }
 
+static void add_call(scmp_filter_ctx ctx, const struct line *l, const char *name, uint32_t action)
+{
+	int nr = seccomp_syscall_resolve_name(name), r;
+
+	if (nr == __NR_SCMP_ERROR)
+		die(l->number, "libseccomp knows no such call", name);
+	r = seccomp_rule_add_exact_array(ctx, action, nr, l->test_count, l->tests);
+	/* Of a section and the other that is in it, the first line is recorded. */
+	if (r < 0 && !(r == -EEXIST && recording))
+		die(l->number, "libseccomp refuses the rule", name);
+}
+
 static void add_calls(scmp_filter_ctx ctx, const struct line *l)
 {
-	const struct scmp_arg_cmp test = {.arg = l->arg, .op = SCMP_CMP_EQ, .datum_a = l->value};
 	char calls[WORD_SIZE];
 	char *rest = NULL;
+	unsigned place = 0;
 
 	(void)snprintf(calls, sizeof(calls), "%s", l->calls);
 	for (char *name = strtok_r(calls, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
-		int nr = seccomp_syscall_resolve_name(name), r;
+		unsigned told = (unsigned)l->number * CALLS_MAX + place++;
 
-		if (nr == __NR_SCMP_ERROR)
-			die(l->number, "libseccomp knows no such call", name);
-		if (l->has_test)
-			r = seccomp_rule_add_exact_array(ctx, SCMP_ACT_ALLOW, nr, 1, &test);
-		else
-			r = seccomp_rule_add_exact(ctx, SCMP_ACT_ALLOW, nr, 0);
-		if (r < 0)
-			die(l->number, "libseccomp refuses the rule", name);
+		if (place > CALLS_MAX)
+			die(l->number, "too many calls in a line", name);
+		/* A ~ says that no test makes the call, and the line's reason why. */
+		add_call(ctx, l, name + (*name == '~'),
+		         recording ? SCMP_ACT_TRACE(told) : SCMP_ACT_ALLOW);
 	}
 }
 
@@ -184,10 +281,9 @@ static void write_program(const char *prefix, const struct section *s, int fd)
 	(void)printf("};\n");
 }
 
-static void compile_section(const char *prefix, const struct section *s, uint32_t action,
-                            bool sanitize)
+static void compile_section(const char *prefix, const struct section *s, bool sanitize)
 {
-	scmp_filter_ctx ctx = seccomp_init(action);
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_TRACE(SECCOMP_MARK));
 	int fd = memfd_create("filter", MFD_CLOEXEC);
 
 	if (!ctx || fd < 0)
@@ -209,7 +305,7 @@ static void compile_section(const char *prefix, const struct section *s, uint32_
 
 static void write_names(void)
 {
-	(void)printf("#ifndef SECCOMP_TRAPS\n#define SECCOMP_TRAPS 1\n"
+	(void)printf("#ifndef SECCOMP_NAMES\n#define SECCOMP_NAMES 1\n"
 	             "static const struct { int number; const char *name; } syscall_names[] = {\n");
 	for (int nr = 0; nr < 1024; nr++) {
 		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
@@ -223,26 +319,23 @@ static void write_names(void)
 
 int main(int argc, char **argv)
 {
-	uint32_t action = SCMP_ACT_KILL_PROCESS;
-	bool sanitize = argc > 4 && strcmp(argv[4], "sanitize") == 0;
+	bool sanitize = false;
 
-	if (argc < 4) {
-		(void)fprintf(stderr,
-		              "Usage: seccomp-compile POLICY PREFIX kill|log|trap [sanitize]\n");
+	if (argc < 3) {
+		(void)fprintf(stderr, "Usage: seccomp-compile POLICY PREFIX [sanitize] [record]\n");
 		return 1;
 	}
 	policy_path = argv[1];
-	if (strcmp(argv[3], "log") == 0)
-		action = SCMP_ACT_LOG;
-	else if (strcmp(argv[3], "trap") == 0)
-		action = SCMP_ACT_TRAP;
+	for (int i = 3; i < argc; i++) {
+		sanitize |= strcmp(argv[i], "sanitize") == 0;
+		recording |= strcmp(argv[i], "record") == 0;
+	}
 	read_policy();
-	(void)printf("/* Made by seccomp-compile from %s_*.policy: do not edit. */\n", argv[2]);
+	(void)printf("/* Made by seccomp-compile from %s.policy: do not edit. */\n", argv[2]);
 	for (int i = 0; i < section_count; i++) {
 		if (strcmp(sections[i].name, "sanitize") != 0)
-			compile_section(argv[2], &sections[i], action, sanitize);
+			compile_section(argv[2], &sections[i], sanitize);
 	}
-	if (action == SCMP_ACT_TRAP)
-		write_names();
+	write_names();
 	return 0;
 }

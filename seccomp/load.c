@@ -12,15 +12,27 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "seccomp/mark.h"
+
+#ifdef SECCOMP_RECORD /* of tests/sandbox/unused.py: each allowed call is told to a tracer */
+#include "seccomp/record_device_filter.h"
+#include "seccomp/record_helper_filter.h"
+#else
 #include "seccomp/device_filter.h" /* generated, as is */
 #include "seccomp/helper_filter.h"
+#endif
 
-#define FILTER(array)                                                       \
-	{                                                                   \
-		ARRAY_SIZE(array), (struct sock_filter *)(uintptr_t)(array) \
+#define FILTER_MAX 1024
+
+#define FILTER(array)                    \
+	{                                \
+		ARRAY_SIZE(array), array \
 	}
 
-static const struct sock_fprog filters[] = {
+static const struct {
+	size_t size;
+	const struct sock_filter *code;
+} filters[] = {
     [SECCOMP_HELPER_ACCEPT] = FILTER(helper_accept),
     [SECCOMP_HELPER_NATIVE] = FILTER(helper_native),
     [SECCOMP_HELPER_SERVE] = FILTER(helper_serve),
@@ -28,7 +40,26 @@ static const struct sock_fprog filters[] = {
     [SECCOMP_DEVICE_THREADS] = FILTER(device_threads),
 };
 
-#ifdef SECCOMP_TRAPS
+static const struct {
+	const char *name;
+	uint32_t action;
+} modes[] = {
+    {"kill", SECCOMP_RET_KILL_PROCESS}, {"log", SECCOMP_RET_LOG}, {"trap", SECCOMP_RET_TRAP}};
+
+static uint32_t others = SECCOMP_DEFAULT;
+static bool caught;
+
+bool seccomp_mode(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(modes[i].name, name) != 0)
+			continue;
+		others = modes[i].action;
+		return true;
+	}
+	return false;
+}
+
 /* Only write(2) and _exit(2) are used: a filter is on, and this is a signal's handler. */
 static void name_the_call(int number UNUSED, siginfo_t *info, void *context UNUSED)
 {
@@ -51,26 +82,29 @@ static int catch_traps(void)
 
 	return sigaction(SIGSYS, &action, NULL) < 0 ? -errno : 0;
 }
-#else
-static int catch_traps(void)
-{
-	return 0;
-}
-#endif
 
 int seccomp_load(enum seccomp_filter which)
 {
-	static bool caught;
+	struct sock_filter code[FILTER_MAX];
+	struct sock_fprog program = {.len = (unsigned short)filters[which].size, .filter = code};
+	int r = 0;
 
-	if (!caught) {
-		int r = catch_traps();
-
-		if (r < 0)
-			return r;
-		caught = true;
+	if (filters[which].size > ARRAY_SIZE(code))
+		return -E2BIG;
+	for (size_t i = 0; i < filters[which].size; i++) {
+		code[i] = filters[which].code[i];
+		if (code[i].code == (BPF_RET | BPF_K) &&
+		    code[i].k == (SECCOMP_RET_TRACE | SECCOMP_MARK))
+			code[i].k = others;
 	}
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC,
-	               &filters[which]) < 0
+	/* The narrower of two filters finds that done, and could not do it. */
+	if (others == SECCOMP_RET_TRAP && !caught)
+		r = catch_traps();
+	if (r < 0)
+		return r;
+	caught = true;
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) <
+	               0
 	           ? -errno
 	           : 0;
 }

@@ -32,6 +32,7 @@ enum {
 	OPT_USER,
 	OPT_SANDBOX,
 	OPT_IO,
+	OPT_SECCOMP,
 	OPT_LOG_LEVEL,
 	OPT_SYSLOG,
 	OPT_PRINT_CAPABILITIES,
@@ -69,6 +70,8 @@ static const struct option_row rows[] = {
                      "auto (default: as far as the host allows), namespace (demand it) or none"},
     [OPT_IO] = {"io", 0, "HOW",
                 "auto (default: io_uring, threads where there is none), io_uring or threads"},
+    [OPT_SECCOMP] = {"seccomp", 0, "MODE",
+                     "what a system call that is not allowed does: kill (default), log or trap"},
     [OPT_LOG_LEVEL] = {"log-level", 0, "LEVEL", "error, warning, info (default) or debug"},
     [OPT_SYSLOG] = {"syslog", 0, NULL, "log to the system log"},
     [OPT_PRINT_CAPABILITIES] = {"print-capabilities", 0, NULL,
@@ -256,6 +259,11 @@ static bool take(struct config *c, int option, const char *value)
 		return user(value, &c->user);
 	case OPT_SANDBOX:
 		return sandbox(value, &c->sandbox);
+	case OPT_SECCOMP:
+		c->seccomp = value;
+		return one_of(OPT_SECCOMP, value,
+		              (const char *const[]){"kill", "log", "trap", NULL},
+		              "kill, log or trap") >= 0;
 	case OPT_IO:
 		return io(value, &c->io);
 	case OPT_LISTEN:

@@ -44,6 +44,7 @@ struct config {
 	struct user user;         /* to be, when started as root */
 	enum config_sandbox sandbox;
 	enum config_io io;
+	const char *seccomp; /* kill, log, trap; NULL: as it was built */
 	bool syslog;
 	enum log_level log_level;
 	struct disk_options disks;

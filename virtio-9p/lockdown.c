@@ -153,9 +153,12 @@ int lockdown_rights(void)
 	return r < 0 ? failed(r, "cannot use Landlock") : 0;
 }
 
-int lockdown_filter(bool threads)
+int lockdown_filter(const struct config *c, bool threads)
 {
-	int r = seccomp_load(threads ? SECCOMP_DEVICE_THREADS : SECCOMP_DEVICE_SERVE);
+	int r;
 
+	if (c->seccomp && !seccomp_mode(c->seccomp))
+		return failed(-EINVAL, "no such mode of seccomp");
+	r = seccomp_load(threads ? SECCOMP_DEVICE_THREADS : SECCOMP_DEVICE_SERVE);
 	return r < 0 ? failed(r, "cannot load the system call filter") : 0;
 }

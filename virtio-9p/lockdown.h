@@ -38,6 +38,6 @@ int MUST_CHECK lockdown_rights(void);
  * Mustn't: run before the last thread was made: the filter allows no more
  * Return: 0, or -errno after it logged what went wrong.
  */
-int MUST_CHECK lockdown_filter(bool threads);
+int MUST_CHECK lockdown_filter(const struct config *c, bool threads);
 
 #endif

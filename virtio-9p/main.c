@@ -304,7 +304,7 @@ static int lock_down(struct device *d)
 		r = lockdown_rights();
 	if (r == 0 && d->share)
 		r = share_start(d->share, sees_ids);
-	return r < 0 ? r : lockdown_filter(d->share && share_has_threads(d->share));
+	return r < 0 ? r : lockdown_filter(d->config, d->share && share_has_threads(d->share));
 }
 
 static int serve(struct config *c)
