@@ -168,6 +168,7 @@ Test(io, fsync)
 	P9(c, fsync, .fid = 1, .datasync = 1);
 	p9_open(c, 2, "", 0);
 	P9(c, fsync, .fid = 2);
+	P9(c, fsync, .fid = 2, .datasync = 1);
 	P9(c, fsync, .fid = 9, .expect_err = EBADF);
 	P9(c, unlinkat, .dirfid = 0, .name = "f");
 	P9(c, fsync, .fid = 1);
