@@ -91,7 +91,7 @@ guest_qemu_command() {
 	GUEST_COMMAND=("${GUEST_QEMU[@]}" -nodefaults -no-user-config -display none -m "$memory"
 		-smp "$GUEST_CPUS")
 	[ -n "${GUEST_REBOOTS:-}" ] || GUEST_COMMAND+=(-no-reboot)
-	if [ "$GUEST_MACHINE" = new ]; then
+	if [ "$GUEST_MACHINE" = new ] || [ -n "${GUEST_SHARED:-}" ]; then
 		# A device in another process must see the guest's memory.
 		GUEST_COMMAND+=(-object "memory-backend-memfd,id=memory,size=${memory}M,share=on"
 			-machine "q35,memory-backend=memory")
@@ -139,6 +139,16 @@ guest_vhost() {
 	fi
 	GUEST_COMMAND+=(-chardev "socket,id=vhost-$1,path=$2" -device
 		"vhost-user-test-device-pci,chardev=vhost-$1,virtio-id=9,num_vqs=1,vq_size=128,config_size=$((2 + ${#1}))")
+}
+
+# guest_disk ID SOCKET: a block device /dev/vd* that connects to SOCKET, again and again. GUEST_SHARED must be set before
+# guest_command.
+guest_disk() {
+	local again=reconnect=1
+
+	[ "$GUEST_MACHINE" = old ] || again=reconnect-ms=1000
+	GUEST_COMMAND+=(-chardev "socket,id=disk-$1,path=$2,$again"
+		-device "vhost-user-blk-pci,chardev=disk-$1,num-queues=1")
 }
 
 # guest_port ID SOCKET: a port "9p-ID" of a QEMU guest that is a connection to a 9P server at SOCKET.

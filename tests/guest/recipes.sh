@@ -5,6 +5,7 @@
 #   guest_pc_kernel     the release's own kernel, for QEMU
 #   guest_uml_kernel    a User-Mode Linux kernel with the 9P client over virtio
 #   guest_new_qemu      a QEMU that takes a vhost-user device of any kind
+#   guest_disk_modules  what a file system on a disk needs besides
 #   guest_new_storage_daemon  QEMU's server of block devices, for comparison
 #   guest_tools         fio, dbench and stress-ng, for a guest
 #   guest_userland      a root file system of Debian's
@@ -34,6 +35,15 @@ GUEST_UML_MODULES=(
 	net/9p/9pnet_virtio
 	net/9p/9pnet_fd
 	fs/9p/9p
+)
+# For a file system on a disk.
+GUEST_DISK_MODULES=(
+	crypto/crc32c_generic
+	lib/libcrc32c
+	lib/crc16
+	fs/mbcache
+	fs/jbd2/jbd2
+	fs/ext4/ext4
 )
 # Where a tree of packages has its libraries.
 GUEST_LIBRARIES=usr/lib/x86_64-linux-gnu
@@ -138,6 +148,26 @@ guest_pc_kernel() {
 	package=$(guest_kernel_package) || return
 	guest_cached "$package" guest_make_pc_kernel "$package" || return
 	GUEST_KERNEL=$GUEST_FOUND
+}
+
+guest_make_disk_modules() {
+	local dir=$2 module
+
+	guest_download "$dir" "$1" && dpkg-deb -x "$dir"/*.deb "$dir/root" && mkdir "$dir/modules" || return
+	for module in "${GUEST_DISK_MODULES[@]}"; do
+		guest_copy_module "$(echo "$dir"/root/lib/modules/*/kernel)/$module" "$dir" || return
+	done
+	rm -r "$dir/root" "$dir"/*.deb
+}
+
+# Sets GUEST_DISK, a directory of modules for the kernel that guest_pc_kernel found.
+guest_disk_modules() {
+	local package
+
+	package=$(basename "$GUEST_KERNEL")
+	guest_cached "disk-$package" guest_make_disk_modules "$package" || return
+	# shellcheck disable=SC2034 # for those who source this
+	GUEST_DISK=$GUEST_FOUND
 }
 
 # Debian's kernel has all but one module of ours, which its source has: build that one.
