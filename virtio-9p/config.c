@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "virtio-9p/config.h"
 
+#include "common/complain.h"
 #include "common/options.h"
 #include "common/parse.h"
 #include "virtio-9p/server.h"
@@ -13,6 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#define REQUESTS_MOST    1024u
+#define XATTR_BYTES_MOST (1ull << 30)
+#define LOCKS_MOST       (1u << 20)
+#define LOG_RATE_MOST    1000u
 #define LISTEN_FDS_START 3 /* sd_listen_fds(3) */
 #define USER_NOBODY      65534
 
@@ -28,6 +33,11 @@ enum {
 	OPT_CONTROL_USER,
 	OPT_READY_FD,
 	OPT_MAX_FIDS,
+	OPT_MAX_REQUESTS,
+	OPT_MAX_XATTR_BYTES,
+	OPT_MAX_OPEN_FILES,
+	OPT_MAX_LOCKS,
+	OPT_LOG_RATE,
 	OPT_POLL_US,
 	OPT_USER,
 	OPT_SANDBOX,
@@ -61,6 +71,16 @@ static const struct option_row rows[] = {
                           "take them from this user too, besides root and this process's own"},
     [OPT_READY_FD] = {"ready-fd", 0, "N", "write a newline to descriptor N when ready"},
     [OPT_MAX_FIDS] = {"max-fids", 0, "N", "fids all clients together may have (default 2097152)"},
+    [OPT_MAX_REQUESTS] = {"max-requests", 0, "N",
+                          "requests each client may have under way (default 512)"},
+    [OPT_MAX_XATTR_BYTES] = {"max-xattr-bytes", 0, "N",
+                             "bytes of attribute values that fids may hold (default 8388608)"},
+    [OPT_MAX_OPEN_FILES] = {"max-open-files", 0, "N",
+                            "files and directories clients may have open (default 61440)"},
+    [OPT_MAX_LOCKS] = {"max-locks", 0, "N",
+                       "ranges of files that clients may have locked (default 16384)"},
+    [OPT_LOG_RATE] = {"log-rate", 0, "N",
+                      "warnings of each kind that clients may bring about in 10 s (default 8)"},
     [OPT_POLL_US] =
         {"poll-us", 0, "N",
          "look for requests for N microseconds before sleeping (default 500; 0: never)"},
@@ -139,30 +159,38 @@ static bool control_user(const char *text, struct user *ret)
 	return false;
 }
 
-static bool fids(const char *text, uint32_t *ret)
-{
-	uint64_t n;
+/* Options that are a number between two others; what of. */
+static const struct number {
+	uint64_t least, most;
+	const char *of;
+} numbers[] = {
+    [OPT_MAX_FIDS] = {1, CONFIG_FIDS_MOST, "fids"},
+    [OPT_MAX_REQUESTS] = {1, REQUESTS_MOST, "requests"},
+    [OPT_MAX_XATTR_BYTES] = {0, XATTR_BYTES_MOST, "bytes"},
+    [OPT_MAX_OPEN_FILES] = {1, P9_OPEN_FILES_USUAL, "files"},
+    [OPT_MAX_LOCKS] = {0, LOCKS_MOST, "locks"},
+    [OPT_LOG_RATE] = {0, LOG_RATE_MOST, "lines"},
+    [OPT_POLL_US] = {0, CONFIG_POLL_US_MOST, "microseconds"},
+};
 
-	if (!parse_u64(text, CONFIG_FIDS_MOST, &n) || n == 0) {
-		log_error("--max-fids '%s': must be a decimal number from 1 to %u", text,
-		          CONFIG_FIDS_MOST);
-		return false;
-	}
-	*ret = (uint32_t)n;
-	return true;
+static bool number(int option, const char *text, uint64_t *ret)
+{
+	const struct number *n = &numbers[option];
+
+	if (parse_u64(text, n->most, ret) && *ret >= n->least)
+		return true;
+	log_error("--%s '%s': must be a decimal number of %s from %llu to %llu", rows[option].name,
+	          text, n->of, (unsigned long long)n->least, (unsigned long long)n->most);
+	return false;
 }
 
-static bool poll_us(const char *text, uint32_t *ret)
+static bool number32(int option, const char *text, uint32_t *ret)
 {
-	uint64_t n;
+	uint64_t n = 0;
+	bool good = number(option, text, &n);
 
-	if (!parse_u64(text, CONFIG_POLL_US_MOST, &n)) {
-		log_error("--poll-us '%s': must be a decimal number of microseconds up to %u", text,
-		          CONFIG_POLL_US_MOST);
-		return false;
-	}
 	*ret = (uint32_t)n;
-	return true;
+	return good;
 }
 
 static bool tag(const char *text, const char **ret)
@@ -251,9 +279,19 @@ static bool take(struct config *c, int option, const char *value)
 	case OPT_READY_FD:
 		return descriptor(option, value, &c->ready_fd);
 	case OPT_MAX_FIDS:
-		return fids(value, &c->max_fids);
+		return number(option, value, &c->most[QUOTA_FIDS]);
+	case OPT_MAX_XATTR_BYTES:
+		return number(option, value, &c->most[QUOTA_XATTR_BYTES]);
+	case OPT_MAX_OPEN_FILES:
+		return number(option, value, &c->most[QUOTA_OPEN_FILES]);
+	case OPT_MAX_LOCKS:
+		return number(option, value, &c->most[QUOTA_LOCKS]);
+	case OPT_MAX_REQUESTS:
+		return number32(option, value, &c->max_requests);
+	case OPT_LOG_RATE:
+		return number32(option, value, &c->log_rate);
 	case OPT_POLL_US:
-		return poll_us(value, &c->poll_us);
+		return number32(option, value, &c->poll_us);
 	case OPT_USER:
 		c->has_user = true;
 		return user(value, &c->user);
@@ -342,7 +380,12 @@ enum config_result config_parse(int argc, char **argv, struct config *ret)
 	                       .fd = -1,
 	                       .control_fd = -1,
 	                       .ready_fd = -1,
-	                       .max_fids = P9_FIDS_MAX,
+	                       .most = {[QUOTA_FIDS] = P9_FIDS_USUAL,
+	                                [QUOTA_XATTR_BYTES] = P9_XATTR_BYTES_USUAL,
+	                                [QUOTA_OPEN_FILES] = P9_OPEN_FILES_USUAL,
+	                                [QUOTA_LOCKS] = P9_LOCKS_USUAL},
+	                       .max_requests = P9_REQUESTS_USUAL,
+	                       .log_rate = COMPLAIN_LINES,
 	                       .poll_us = LOOP_POLL_NS / 1000,
 	                       .user = {.uid = USER_NOBODY, .gid = USER_NOBODY},
 	                       .log_level = LOG_LEVEL_INFO};

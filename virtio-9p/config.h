@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/user.h"
 #include "virtio-9p/disk_option.h"
+#include "virtio-9p/quota.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,7 +39,9 @@ struct config {
 	bool has_control_user;    /* --control-user was given */
 	struct user control_user; /* whose commands are taken, besides root's and our own */
 	int ready_fd;             /* or -1 */
-	uint32_t max_fids;        /* of all clients together */
+	uint64_t most[QUOTAS];    /* of what all clients together may have */
+	uint32_t max_requests;    /* under way, of each client */
+	uint32_t log_rate;        /* warnings that they bring about, in ten seconds */
 	uint32_t poll_us;         /* how long to look before sleeping */
 	bool has_user;            /* --user was given */
 	struct user user;         /* to be, when started as root */

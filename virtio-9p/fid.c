@@ -143,20 +143,21 @@ int fid_new(struct p9_session *s, uint32_t number, struct fid **ret)
 
 	if (number == P9_NOFID || fid_find(s, number))
 		return -EINVAL;
-	if (s->server->fid_count == s->server->fids_max)
-		return -EMFILE;
 	if (s->fid_count >= s->bucket_count && !grow(s))
 		return -ENOMEM;
+	if (!quota_take(&s->server->quotas, &s->used, QUOTA_FIDS, 1))
+		return -EMFILE;
 	f = malloc(sizeof(*f));
-	if (!f)
+	if (!f) {
+		quota_give(&s->server->quotas, &s->used, QUOTA_FIDS, 1);
 		return -ENOMEM;
+	}
 	*f = (struct fid){
 	    .number = number, .refs = 1, .listed = true, .fd = -1, .state = FID_PENDING};
 	b = bucket_of(s, number);
 	f->next = *b;
 	*b = f;
 	s->fid_count++;
-	s->server->fid_count++;
 	*ret = f;
 	return 0;
 }
@@ -179,6 +180,19 @@ void fid_name(struct p9_server *s, struct fid *f, struct dnode *base, char *path
 	f->path = path;
 }
 
+int fid_count_open(struct p9_session *s, struct fid *f)
+{
+	f->counted = quota_take(&s->server->quotas, &s->used, QUOTA_OPEN_FILES, 1);
+	return f->counted ? 0 : -EMFILE;
+}
+
+void fid_uncount(struct p9_session *s, struct fid *f)
+{
+	if (f->counted)
+		quota_give(&s->server->quotas, &s->used, QUOTA_OPEN_FILES, 1);
+	f->counted = false;
+}
+
 void fid_hold(struct fid *f)
 {
 	f->refs++;
@@ -190,12 +204,13 @@ void fid_put(struct p9_session *s, struct fid *f)
 
 	if (!f || --f->refs)
 		return;
+	fid_uncount(s, f);
 	if (f->fd >= 0)
 		close_file(server, f->fd, f->local);
 	if (f->stream && f->node && dnode_live(server, f->node))
 		server->backend->ops->release(server->backend, f->stream);
 	if (f->xattr) {
-		server->xattr_held -= f->xattr->size;
+		quota_give(&server->quotas, &s->used, QUOTA_XATTR_BYTES, f->xattr->size);
 		free(f->xattr->bytes);
 		free(f->xattr);
 	}
@@ -217,7 +232,7 @@ void fid_drop(struct p9_session *s, struct fid *f)
 	*link = f->next;
 	f->listed = false;
 	s->fid_count--;
-	s->server->fid_count--;
+	quota_give(&s->server->quotas, &s->used, QUOTA_FIDS, 1);
 	locks_release_fid(s->server, f);
 	fid_put(s, f);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* main.c: virtfs-device from its command line to its last request. */
 #include "common/cleanup.h"
+#include "common/complain.h"
 #include "common/confine.h"
 #include "common/cpus.h"
 #include "common/ready.h"
@@ -281,6 +282,7 @@ static int start(struct device *d, struct config *c)
 	cpus_init();
 	loop_mind_crowds(d->loop);
 	loop_poll_for(d->loop, (uint64_t)c->poll_us * 1000);
+	complain_rate(c->log_rate);
 	host.context = d;
 	if (c->disks.count > 0 || controlled)
 		r = start_disks(d, c);

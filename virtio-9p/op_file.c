@@ -41,14 +41,18 @@ static void have_file(struct p9_req *r, int fd)
 	f->memory = s->memory && on_root;
 }
 
+static void not_opened(struct p9_req *r, int error)
+{
+	r->fid->state = FID_WALKED;
+	fid_uncount(r->session, r->fid);
+	p9_error(r, error);
+}
+
 static void open_done(struct p9_req *r, int error, const union rpc_reply *reply, int fd)
 {
-	struct fid *f = r->fid;
-
 	p9_changed(r->session->server);
 	if (error < 0) {
-		f->state = FID_WALKED;
-		p9_error(r, error);
+		not_opened(r, error);
 		return;
 	}
 	have_file(r, fd);
@@ -60,8 +64,7 @@ static void opendir_done(struct p9_req *r, int error, const union rpc_reply *rep
 	struct fid *f = r->fid;
 
 	if (error < 0) {
-		f->state = FID_WALKED;
-		p9_error(r, error);
+		not_opened(r, error);
 		return;
 	}
 	f->state = FID_DIR;
@@ -80,6 +83,8 @@ void op_lopen(struct p9_req *r, const struct p9_lopen_req *q)
 		e = -EISDIR;
 	if (e == 0 && !S_ISDIR(f->node->mode) && (q->flags & RPC_O_DIRECTORY))
 		e = -ENOTDIR;
+	if (e == 0)
+		e = fid_count_open(r->session, f);
 	if (e < 0) {
 		p9_error(r, e);
 		return;
@@ -103,15 +108,14 @@ static void create_done(struct p9_req *r, int error, const union rpc_reply *repl
 	struct dnode *n;
 
 	p9_changed(s);
-	f->state = FID_WALKED;
 	if (error < 0) {
-		p9_error(r, error);
+		not_opened(r, error);
 		return;
 	}
 	n = dnode_new(s, reply->create.node, &reply->create.attr);
 	if (!n) {
 		fd_close(&fd);
-		p9_error(r, -ENOMEM);
+		not_opened(r, -ENOMEM);
 		return;
 	}
 	fid_name(s, f, f->node, strndup((const char *)r->u.open.name.data, r->u.open.name.size));
@@ -138,6 +142,8 @@ void op_lcreate(struct p9_req *r, const struct p9_lcreate_req *q)
 
 	if (e == 0)
 		e = f->state == FID_WALKED ? check_name(&q->name) : -EINVAL;
+	if (e == 0)
+		e = fid_count_open(r->session, f);
 	if (e < 0) {
 		p9_error(r, e);
 		return;

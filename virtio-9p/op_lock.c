@@ -10,6 +10,7 @@
  * A lock that has to wait is tried again when another is given up here, and every few milliseconds, because the host
  * tells nobody; its reply waits as long. Linux would ask only every 30 seconds again.
  */
+#include "virtio-9p/lock_ranges.h"
 #include "virtio-9p/server.h"
 
 #include "common/cleanup.h"
@@ -23,12 +24,13 @@
 
 struct lock_owner {
 	struct lock_owner *next;
-	const struct p9_session *session;
+	struct p9_session *session;
 	uint64_t dev, ino;
 	uint32_t proc_id;
 	uint32_t refs; /* fids that use it, and requests */
 	int fd;
 	bool local; /* as its file's fid */
+	struct lock_ranges ranges;
 	size_t id_size;
 	uint8_t id[];
 };
@@ -59,6 +61,9 @@ static void owner_put(struct p9_server *s, struct lock_owner *o)
 		link = &(*link)->next;
 	*link = o->next;
 	close_file(s, o->fd, o->local);
+	quota_give(&s->quotas, &o->session->used, QUOTA_OPEN_FILES, 1);
+	quota_give(&s->quotas, &o->session->used, QUOTA_LOCKS, o->ranges.count);
+	lock_ranges_free(&o->ranges);
 	free(o);
 }
 
@@ -80,15 +85,19 @@ static bool use_owner(struct fid *f, struct lock_owner *o)
 	return true;
 }
 
-static struct lock_owner *owner_new(struct p9_req *r, uint32_t proc_id, const struct wt_str *id,
-                                    int fd)
+/* fd is the owner's, also on failure. Return: 0 or -errno. */
+static int owner_new(struct p9_req *r, uint32_t proc_id, const struct wt_str *id, int fd,
+                     struct lock_owner **ret)
 {
 	struct p9_server *s = r->session->server;
-	struct lock_owner *o = malloc(sizeof(*o) + id->size);
+	bool counted = quota_take(&s->quotas, &r->session->used, QUOTA_OPEN_FILES, 1);
+	struct lock_owner *o = counted ? malloc(sizeof(*o) + id->size) : NULL;
 
 	if (!o) {
 		fd_close(&fd);
-		return NULL;
+		if (counted)
+			quota_give(&s->quotas, &r->session->used, QUOTA_OPEN_FILES, 1);
+		return counted ? -ENOMEM : -ENOLCK;
 	}
 	*o = (struct lock_owner){
 	    .next = s->owners,
@@ -104,7 +113,8 @@ static struct lock_owner *owner_new(struct p9_req *r, uint32_t proc_id, const st
 	if (id->size)
 		memcpy(o->id, id->data, id->size);
 	s->owners = o;
-	return o;
+	*ret = o;
+	return 0;
 }
 
 void locks_release_fid(struct p9_server *s, struct fid *f)
@@ -134,17 +144,45 @@ static bool range_of(uint64_t start, uint64_t length, struct flock *ret)
 	return true;
 }
 
+/* Sets or gives up a lock, unless there would be more ranges than may be. */
+static int set_lock(struct lock_owner *o, struct flock *l, bool unlock)
+{
+	const struct lock_range range = {
+	    .first = (uint64_t)l->l_start,
+	    .last = l->l_len ? (uint64_t)l->l_start + (uint64_t)l->l_len - 1 : UINT64_MAX,
+	    .write = l->l_type == F_WRLCK};
+	struct quotas *q = &o->session->server->quotas;
+	struct quota_use *u = &o->session->used;
+	struct lock_ranges new, old = o->ranges;
+	uint32_t more;
+	int r = lock_ranges_set(&old, &range, unlock, &new);
+
+	if (r < 0)
+		return r;
+	more = new.count > old.count ? new.count - old.count : 0;
+	if (!quota_take(q, u, QUOTA_LOCKS, more)) {
+		r = -ENOLCK;
+	} else if (fcntl(o->fd, F_OFD_SETLK, l) < 0) {
+		r = errno == EACCES ? -EAGAIN : -errno;
+		quota_give(q, u, QUOTA_LOCKS, more);
+	} else {
+		quota_give(q, u, QUOTA_LOCKS, old.count + more - new.count);
+		o->ranges = new;
+		new = old;
+	}
+	lock_ranges_free(&new);
+	return r;
+}
+
 /* Return: 0, -EAGAIN for a conflict, or another -errno. */
-static int try_lock(const struct lock_owner *o, const struct p9_lock_req *q)
+static int try_lock(struct lock_owner *o, const struct p9_lock_req *q)
 {
 	static const short types[] = {F_RDLCK, F_WRLCK, F_UNLCK};
 	struct flock l = {.l_type = types[q->type]};
 
 	if (!range_of(q->start, q->length, &l))
 		return -EINVAL;
-	if (fcntl(o->fd, F_OFD_SETLK, &l) == 0)
-		return 0;
-	return errno == EACCES ? -EAGAIN : -errno;
+	return set_lock(o, &l, q->type == P9_LOCK_TYPE_UNLCK);
 }
 
 static void lock_end(struct p9_req *r, int error)
@@ -326,8 +364,7 @@ static void fresh_done(struct p9_req *r, int error, const union rpc_reply *reply
 		fd_close(&fd);
 		o->refs++;
 	} else if (error == 0) {
-		o = owner_new(r, s.proc_id, &s.client_id, fd);
-		error = o ? 0 : -ENOMEM;
+		error = owner_new(r, s.proc_id, &s.client_id, fd, &o);
 	}
 	if (error < 0) {
 		p9_error(r, error);

@@ -171,22 +171,21 @@ void op_readlink(struct p9_req *r, const struct p9_readlink_req *q)
 
 /* ---- extended attributes ---- */
 
-static int xattr_new(struct p9_server *s, size_t size, struct fid_xattr **ret)
+static int xattr_new(struct p9_session *s, size_t size, struct fid_xattr **ret)
 {
-	struct fid_xattr *x;
+	struct fid_xattr *x = calloc(1, sizeof(*x));
 
-	if (size > P9_XATTR_HELD_MAX - s->xattr_held)
-		return -ENOSPC;
-	x = calloc(1, sizeof(*x));
 	if (!x)
 		return -ENOMEM;
 	x->bytes = malloc(size ? size : 1);
-	if (!x->bytes) {
+	if (!x->bytes || !quota_take(&s->server->quotas, &s->used, QUOTA_XATTR_BYTES, size)) {
+		int r = x->bytes ? -ENOSPC : -ENOMEM;
+
+		free(x->bytes);
 		free(x);
-		return -ENOMEM;
+		return r;
 	}
 	x->size = size;
-	s->xattr_held += size;
 	*ret = x;
 	return 0;
 }
@@ -194,7 +193,7 @@ static int xattr_new(struct p9_server *s, size_t size, struct fid_xattr **ret)
 static void xattrwalk_end(struct p9_req *r, int error, const struct wt_str *value)
 {
 	if (error == 0)
-		error = xattr_new(r->session->server, value->size, &r->newfid->xattr);
+		error = xattr_new(r->session, value->size, &r->newfid->xattr);
 	if (error < 0) {
 		p9_error(r, error);
 		return;
@@ -253,7 +252,7 @@ void op_xattrcreate(struct p9_req *r, const struct p9_xattrcreate_req *q)
 	if (e == 0 && (q->flags & ~3u))
 		e = -EINVAL;
 	if (e == 0)
-		e = xattr_new(r->session->server, (size_t)q->attr_size, &r->fid->xattr);
+		e = xattr_new(r->session, (size_t)q->attr_size, &r->fid->xattr);
 	if (e < 0) {
 		p9_error(r, e);
 		return;

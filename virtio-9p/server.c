@@ -38,7 +38,11 @@ int p9_server_init(struct p9_server *s, struct loop *l, struct ring *r, struct b
 {
 	*s = (struct p9_server){.loop = l,
 	                        .ring = r,
-	                        .fids_max = P9_FIDS_MAX,
+	                        .quotas.most = {[QUOTA_FIDS] = P9_FIDS_USUAL,
+	                                        [QUOTA_XATTR_BYTES] = P9_XATTR_BYTES_USUAL,
+	                                        [QUOTA_OPEN_FILES] = P9_OPEN_FILES_USUAL,
+	                                        [QUOTA_LOCKS] = P9_LOCKS_USUAL},
+	                        .requests_max = P9_REQUESTS_USUAL,
 	                        .sees_ids = true,
 	                        .on_ready = on_ready,
 	                        .on_ready_context = context};

@@ -17,15 +17,22 @@
 #include "common/ring.h"
 #include "virtio-9p/backend.h"
 #include "virtio-9p/qid.h"
+#include "virtio-9p/quota.h"
 #include "wire/p9.h"
 
 #include <sys/uio.h>
 
-#define P9_FIDS_MAX       (2u << 20) /* of all sessions of a device, unless fids_max is set */
-#define P9_XATTR_HELD_MAX (8u << 20) /* bytes of attribute values that fids hold */
-#define P9_LOCKS_WAIT_MAX 64         /* Tlocks that wait; more are told to come again */
-#define P9_FLUSH_GRACE_NS 100000000  /* what a flushed request may still take to end by itself */
-#define P9_ABANDONED_MAX  128        /* of a session; more wait, and their Tflush with them */
+/* of all sessions of a device, unless set otherwise */
+#define P9_FIDS_USUAL        (2u << 20)
+#define P9_XATTR_BYTES_USUAL (8u << 20)
+#define P9_OPEN_FILES_USUAL  61440 /* of the 65536 descriptors that a device may have */
+#define P9_LOCKS_USUAL       16384
+/* of one */
+#define P9_REQUESTS_USUAL 512
+
+#define P9_LOCKS_WAIT_MAX 64        /* Tlocks that wait; more are told to come again */
+#define P9_FLUSH_GRACE_NS 100000000 /* what a flushed request may still take to end by itself */
+#define P9_ABANDONED_MAX  128       /* of a session; more wait, and their Tflush with them */
 #define P9_RECENT         64
 #define P9_PIECES_MAX     1024 /* IOV_MAX of Linux */
 #define P9_MSIZE_MAX      (4u << 20)
@@ -76,6 +83,7 @@ struct fid {
 	    *base; /* where its last walk began, and the names of that: for Tremove and Trename */
 	char *path;
 	int fd;             /* FID_FILE */
+	bool counted;       /* as an open file */
 	bool local, memory; /* what its file system is */
 	uint32_t flags;     /* it was opened with */
 	uint64_t stream;    /* FID_DIR */
@@ -105,8 +113,8 @@ struct p9_server {
 	struct qid_map qids;
 	uint64_t changes; /* counts what may have changed attributes */
 	struct recent_attr recent[P9_RECENT];
-	uint32_t fid_count, fids_max;
-	size_t xattr_held;
+	struct quotas quotas;
+	uint32_t requests_max; /* under way, of one session; a transport keeps more waiting */
 	struct lock_owner *owners;
 	struct p9_req *lock_waiters;
 	uint32_t lock_waiter_count;
@@ -162,6 +170,7 @@ struct p9_session {
 	struct p9_req *requests;
 	struct fid **buckets;
 	uint32_t bucket_count, fid_count;
+	struct quota_use used;
 	struct loop_timer flush_timer;
 };
 
@@ -170,6 +179,8 @@ int MUST_CHECK p9_session_init(struct p9_session *s, struct p9_server *server,
                                const struct p9_transport_ops *ops);
 /** p9_request_max() - The size of the largest request that may come now. */
 uint32_t p9_request_max(const struct p9_session *s);
+/** p9_session_is_full() - Whether as many requests are under way as may be. */
+bool p9_session_is_full(const struct p9_session *s);
 /** p9_session_reset() - Drop them, and be as new: the transport gets its requests back, those on the ring later. */
 void p9_session_reset(struct p9_session *s);
 /** p9_session_let_go() - Let go of all requests, as a Tflush would in the end; the fids stay. */
@@ -285,6 +296,10 @@ int MUST_CHECK fid_new(struct p9_session *s, uint32_t number, struct fid **ret);
 void fid_become(struct fid *f, struct dnode *node, const struct fid *parent);
 /** fid_name() - Note the way from a node to where the fid stands now; path is malloc'd, the fid's then, and may be NULL. */
 void fid_name(struct p9_server *s, struct fid *f, struct dnode *base, char *path);
+/** fid_count_open() - Count it as open, before it is. Return: 0; -EMFILE at the limit. */
+int MUST_CHECK fid_count_open(struct p9_session *s, struct fid *f);
+/** fid_uncount() - It was not opened after all. */
+void fid_uncount(struct p9_session *s, struct fid *f);
 void fid_hold(struct fid *f);
 void fid_put(struct p9_session *s, struct fid *f);
 /** fid_drop() - Take it out of the table; it goes when nobody holds it any more. */

@@ -340,6 +340,11 @@ static void start_anew(struct p9_session *s, const struct p9_req *but)
 	s->msize = 0;
 }
 
+bool p9_session_is_full(const struct p9_session *s)
+{
+	return s->under_way >= s->server->requests_max;
+}
+
 void p9_session_reset(struct p9_session *s)
 {
 	start_anew(s, NULL);

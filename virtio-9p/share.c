@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #define RING_ENTRIES 256
@@ -211,6 +212,15 @@ int share_new(struct loop *l, const struct config *c, int listener, const struct
 	return start_ring(s);
 }
 
+/* Some of the descriptors are for clients and what else comes: an eighth. */
+static void limit_open_files(uint64_t *most)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && *most > files.rlim_cur - files.rlim_cur / 8)
+		*most = files.rlim_cur - files.rlim_cur / 8;
+}
+
 int share_start(struct share *s, bool sees_ids)
 {
 	const struct config *c = s->config;
@@ -226,7 +236,10 @@ int share_start(struct share *s, bool sees_ids)
 	}
 	if (r == 0)
 		r = p9_server_init(&s->server, s->loop, s->ring, s->helper, helper_answered, s);
-	s->server.fids_max = c->max_fids;
+	for (int i = 0; i < QUOTAS; i++)
+		s->server.quotas.most[i] = c->most[i];
+	limit_open_files(&s->server.quotas.most[QUOTA_OPEN_FILES]);
+	s->server.requests_max = c->max_requests;
 	s->server.sees_ids = sees_ids;
 	if (r < 0)
 		log_error("cannot start: %s", errno_name(r));
@@ -237,11 +250,11 @@ void share_get_info(const struct share *s, struct share_info *ret)
 {
 	*ret = (struct share_info){.tag = s->config->tag,
 	                           .helper = s->helper_answers,
-	                           .fids = s->server.fid_count,
-	                           .fids_max = s->server.fids_max,
+	                           .fids = (uint32_t)s->server.quotas.used[QUOTA_FIDS],
+	                           .fids_max = (uint32_t)s->server.quotas.most[QUOTA_FIDS],
 	                           .poll_us = s->poll_us,
 	                           .locks_waiting = s->server.lock_waiter_count,
-	                           .xattr_held = s->server.xattr_held};
+	                           .xattr_held = s->server.quotas.used[QUOTA_XATTR_BYTES]};
 	if (s->guest)
 		ret->clients = t_virtio_connected(s->guest);
 	else if (s->clients)
@@ -253,7 +266,7 @@ void share_get_info(const struct share *s, struct share_info *ret)
 
 void share_set_max_fids(struct share *s, uint32_t max)
 {
-	s->server.fids_max = max;
+	s->server.quotas.most[QUOTA_FIDS] = max;
 }
 
 void share_set_poll_us(struct share *s, uint32_t us)

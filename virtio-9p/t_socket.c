@@ -14,6 +14,7 @@
 
 #include "common/acceptor.h"
 #include "common/cleanup.h"
+#include "common/complain.h"
 #include "common/log.h"
 #include "common/usock.h"
 
@@ -22,14 +23,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define IN_SIZE      65536
-#define GATHER_SIZE  65536
-#define SMALL_REPLY  4096
-#define SMALL_OUT    320 /* room for most replies within the request itself */
-#define REQUESTS_MAX 512 /* under way for one client; more wait in its socket */
-#define PEEK_SIZE    4096
-#define PUMP_ROUNDS  4
-#define EVENTS       ((uint32_t)EPOLLIN | EPOLLRDHUP | EPOLLET)
+#define IN_SIZE     65536
+#define GATHER_SIZE 65536
+#define SMALL_REPLY 4096
+#define SMALL_OUT   320 /* room for most replies within the request itself */
+#define PEEK_SIZE   4096
+#define PUMP_ROUNDS 4
+#define EVENTS      ((uint32_t)EPOLLIN | EPOLLRDHUP | EPOLLET)
 
 struct request {
 	struct p9_req req;
@@ -66,6 +66,7 @@ struct t_socket {
 	struct acceptor acceptor;
 	struct client *clients, *to_flush;
 	unsigned count;
+	struct complaints complaints;
 	void (*closed)(void *context, unsigned left);
 	void *context;
 	uint8_t gather[GATHER_SIZE];
@@ -392,10 +393,15 @@ static void pump(struct client *c)
 		take_peeked(c);
 }
 
+/* Whoever takes messages holds the client, which counts as one. More wait in the socket. */
+static bool is_full(const struct client *c)
+{
+	return c->session.under_way > c->session.server->requests_max;
+}
+
 static bool may_read(const struct client *c)
 {
-	/* Whoever takes messages holds the client, which counts as one. */
-	return !c->closing && !c->blocked && c->session.under_way <= REQUESTS_MAX;
+	return !c->closing && !c->blocked && !is_full(c);
 }
 
 static void update_events(struct client *c)
@@ -459,7 +465,7 @@ static void client_close(struct client *c, const char *why)
 	if (c->closing)
 		return;
 	if (why)
-		log_warning("a client's connection is closed: %s", why);
+		complain(&c->t->complaints, "a client's connection is closed: %s", why);
 	c->closing = true;
 	loop_remove(c->t->loop, &c->source);
 	p9_session_end(&c->session);
@@ -496,24 +502,30 @@ int t_socket_serve(struct t_socket *t, int sock)
 	return 0;
 }
 
+static struct t_socket *of_acceptor(struct acceptor *a)
+{
+	return (struct t_socket *)((char *)a - offsetof(struct t_socket, acceptor));
+}
+
 static int client_came(struct acceptor *a, int sock)
 {
-	struct t_socket *t = (struct t_socket *)((char *)a - offsetof(struct t_socket, acceptor));
+	struct t_socket *t = of_acceptor(a);
 
 	if (t->count < T_SOCKET_CLIENTS)
 		return t_socket_serve(t, sock);
-	log_warning("a client is turned away: there are %u", t->count);
+	complain(&t->complaints, "a client is turned away: there are %u", t->count);
 	fd_close(&sock);
 	return 0;
 }
 
-static void client_failed(struct acceptor *a UNUSED, int error)
+static void client_failed(struct acceptor *a, int error)
 {
-	log_warning("cannot take a client on: %s", errno_name(error));
+	complain(&of_acceptor(a)->complaints, "cannot take a client on: %s", errno_name(error));
 }
 
 int t_socket_listen(struct t_socket *t, int listener)
 {
+	t->server->quotas.shared = true;
 	return acceptor_start(&t->acceptor, t->loop, listener);
 }
 

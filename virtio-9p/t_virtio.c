@@ -259,6 +259,12 @@ static void take(struct t_virtio *t, struct vq_chain *chain)
 	}
 }
 
+/* As many requests may be under way as a session may have: more wait in the ring. */
+static bool may_take(const struct t_virtio *t)
+{
+	return t->queue && !p9_session_is_full(&t->session);
+}
+
 /* Takes what is in the ring, and publishes what was answered. */
 static bool idle(void *context)
 {
@@ -269,7 +275,7 @@ static bool idle(void *context)
 	if (!t->queue)
 		return false;
 	vq_disable_notify(t->queue);
-	while (t->queue && taken < T_VIRTIO_QUEUE_MAX && vq_pop(t->queue, &chain) > 0) {
+	while (may_take(t) && taken < T_VIRTIO_QUEUE_MAX && vq_pop(t->queue, &chain) > 0) {
 		take(t, chain);
 		taken++;
 	}
@@ -282,14 +288,15 @@ static bool look(struct loop_poller *p)
 {
 	struct t_virtio *t = (struct t_virtio *)((char *)p - offsetof(struct t_virtio, poller));
 
-	return t->queue && !t->stopping && vq_pending(t->queue);
+	return may_take(t) && !t->stopping && vq_pending(t->queue);
 }
 
 static bool arm(struct loop_poller *p)
 {
 	struct t_virtio *t = (struct t_virtio *)((char *)p - offsetof(struct t_virtio, poller));
 
-	return t->queue && !t->stopping && vq_enable_notify(t->queue);
+	/* What waits while it is full is taken when something has ended, which needs no kick. */
+	return may_take(t) && !t->stopping && vq_enable_notify(t->queue);
 }
 
 /* ---- the device ---- */

@@ -3,7 +3,7 @@
 #include "virtio/queue.h"
 
 #include "common/cleanup.h"
-#include "virtio/complain.h"
+#include "common/complain.h"
 #include "virtio/ring.h"
 
 #include <endian.h>

@@ -11,8 +11,8 @@
 #define VIRTFS_VIRTIO_VU_H
 
 #include "common/acceptor.h"
+#include "common/complain.h"
 #include "common/fdbag.h"
-#include "virtio/complain.h"
 #include "virtio/vhost_user.h"
 #include "wire/vhost_user.h"
 

@@ -254,8 +254,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fd_close(&pair[0]);
 	t_socket_free(rig.clients);
 	p9_server_end(&rig.server);
-	CHECK(server->fid_count == 0 && server->xattr_held == 0 && !server->owners &&
-	      !server->lock_waiters && server->lock_waiter_count == 0 && !server->sessions);
+	CHECK(server->quotas.used[QUOTA_FIDS] == 0 && server->quotas.used[QUOTA_XATTR_BYTES] == 0 &&
+	      server->quotas.used[QUOTA_OPEN_FILES] == 0 && server->quotas.used[QUOTA_LOCKS] == 0 &&
+	      !server->owners && !server->lock_waiters && server->lock_waiter_count == 0 &&
+	      !server->sessions);
 	CHECK(b_synth_free(b) == 0);
 	loop_free(rig.loop);
 	CHECK(next_fd() == fd_before);

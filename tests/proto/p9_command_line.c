@@ -106,15 +106,23 @@ Test(device_command_line, what_is_missing_or_wrong_is_named)
 
 Test(device_command_line, limits_that_are_none)
 {
-	must_refuse("--poll-us '10001': must be a decimal number of microseconds up to 10000",
+	must_refuse("--poll-us '10001': must be a decimal number of microseconds from 0 to 10000",
 	            ARGS("--poll-us", "10001"));
 	must_refuse("--poll-us '-1'", ARGS("--poll-us", "-1"));
-	must_refuse("--max-fids '0': must be a decimal number from 1 to 16777216",
+	must_refuse("--max-fids '0': must be a decimal number of fids from 1 to 16777216",
 	            ARGS("--max-fids", "0"));
 	must_refuse("--max-fids '-1'", ARGS("--max-fids", "-1"));
 	must_refuse("--max-fids '1k'", ARGS("--max-fids", "1k"));
 	must_refuse("--max-fids ''", ARGS("--max-fids", ""));
 	must_refuse("--max-fids '16777217'", ARGS("--max-fids", "16777217"));
+	must_refuse("--max-requests '0': must be a decimal number of requests from 1 to 1024",
+	            ARGS("--max-requests", "0"));
+	must_refuse("--max-xattr-bytes '1073741825'", ARGS("--max-xattr-bytes", "1073741825"));
+	must_refuse("--max-open-files '0': must be a decimal number of files from 1 to 61440",
+	            ARGS("--max-open-files", "0"));
+	must_refuse("--max-locks '1048577'", ARGS("--max-locks", "1048577"));
+	must_refuse("--log-rate '1001': must be a decimal number of lines from 0 to 1000",
+	            ARGS("--log-rate", "1001"));
 	must_refuse("--max-fids '18446744073709551617'",
 	            ARGS("--max-fids", "18446744073709551617"));
 }

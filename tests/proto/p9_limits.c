@@ -64,6 +64,12 @@ static bool walks_soon(struct p9_client *client, uint32_t newfid)
 	return false;
 }
 
+static int attach(struct p9_client *client, uint32_t fid)
+{
+	return p9_wait(client, P9_SEND(client, ATTACH, attach, .fid = fid, .afid = P9_NOFID),
+	               P9_ATTACH, NULL);
+}
+
 /* ---- fids ---- */
 
 Test(limits, fids_of_all_clients_together)
@@ -73,32 +79,39 @@ Test(limits, fids_of_all_clients_together)
 	start(NULL, ARGS("--max-fids", "100"));
 	p9_rig_connect(&rig, &other, false);
 	p9_open(&other, 1, "f", 2);
-	/* Two roots and that one. */
-	cr_assert_eq(walk_until(c, "f", EMFILE), 97);
-	/* No message makes one more, for whichever client. */
+	/* One client has seven eighths at the most, its root among them. */
+	cr_assert_eq(walk_until(c, "f", EMFILE), 87);
+	/* No message makes one more for it. */
 	P9(c, walk, .fid = 0, .newfid = 200, .names = "", .expect_err = EMFILE);
 	P9(c, attach, .fid = 200, .afid = P9_NOFID, .expect_err = EMFILE);
 	P9(c, xattrwalk, .fid = 1, .newfid = 200, .expect_err = EMFILE);
-	cr_assert_eq(walk_to(&other, 200, "f"), EMFILE);
-	/* What needs no new one goes on. */
+	/* The other works on, until there are no more at all. */
+	for (uint32_t fid = 200; fid < 210; fid++)
+		cr_assert_eq(walk_to(&other, fid, "f"), 0);
+	cr_assert_eq(walk_to(&other, 210, "f"), EMFILE);
 	cr_assert(p9_has(&other, 1, 0, "text"));
-	P9(c, lopen, .fid = 97);
-	P9(c, walk, .fid = 96, .newfid = 96, .names = "");
-	P9(c, getattr, .fid = 96);
+	/* What needs no new one goes on. */
+	P9(c, lopen, .fid = 87);
+	P9(c, walk, .fid = 86, .newfid = 86, .names = "");
+	P9(c, getattr, .fid = 86);
 	/* One clunked is one to be had, by anybody. */
 	P9(c, clunk, .fid = 50);
-	cr_assert_eq(walk_to(&other, 200, "f"), 0);
+	cr_assert_eq(walk_to(&other, 210, "f"), 0);
 	cr_assert_eq(walk_to(c, 50, "f"), EMFILE);
-	P9(&other, clunk, .fid = 200);
+	P9(&other, clunk, .fid = 210);
 	P9(c, attach, .fid = 50, .afid = P9_NOFID);
 	p9_client_end(&other);
-	for (uint32_t i = 0; i < 100 && walk_to(c, 200, "") == EMFILE; i++)
+	p9_rig_connect(&rig, &other, true);
+	P9(&other, version, .msize = P9_RIG_MSIZE, .version = "9P2000.L");
+	other.msize = P9_RIG_MSIZE;
+	for (uint32_t i = 0; i < 100 && attach(&other, 0) == EMFILE; i++)
 		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	cr_assert_eq(walk_to(c, 201, ""), 0, "the fids of a client that went are not free");
-	cr_assert_eq(walk_to(c, 202, ""), EMFILE);
+	cr_assert_eq(walk_until(&other, "f", EMFILE), 11,
+	             "fids of a client that went are not free");
+	p9_client_end(&other);
 	P9(c, version, .msize = P9_RIG_MSIZE, .version = "9P2000.L");
 	P9(c, attach, .fid = 0, .afid = P9_NOFID);
-	cr_assert_eq(walk_until(c, "f", EMFILE), 99);
+	cr_assert_eq(walk_until(c, "f", EMFILE), 87);
 	p9_rig_end(&rig);
 }
 
@@ -154,7 +167,7 @@ Test(limits, nodes_of_the_helper)
  */
 Test(limits, requests_under_way_of_one_client_wait_in_its_socket)
 {
-	enum { MANY = 700, MOST = 512 };
+	enum { MANY = 500, MOST = 300 };
 	static struct synth_helper helper;
 	static uint16_t tags[MANY];
 	struct p9_client other;
@@ -162,7 +175,9 @@ Test(limits, requests_under_way_of_one_client_wait_in_its_socket)
 
 	cr_assert_eq(usock_pair(SOCK_SEQPACKET, pair), 0);
 	synth_helper_start(&helper, pair[1], 1, 0);
-	p9_rig_start(&rig, &(struct p9_rig_opt){.helper_sock = pair[0], .listen = true});
+	p9_rig_start(&rig, &(struct p9_rig_opt){.helper_sock = pair[0],
+	                                        .listen = true,
+	                                        .device_args = ARGS("--max-requests", "300")});
 	p9_rig_connect(&rig, &other, false);
 	p9_open(&other, 1, "f", 0);
 	synth_helper_hold(&helper, RPC_STATFS);
@@ -205,7 +220,8 @@ Test(limits, requests_under_way_of_one_client_wait_in_its_socket)
 /* ---- attribute values ---- */
 
 #define VALUE  65536u
-#define VALUES 128u /* of them are 8 MiB */
+#define VALUES 64u /* of --max-xattr-bytes */
+#define OF_ONE (VALUES - VALUES / 8)
 
 static int xattrcreate(struct p9_client *client, uint32_t fid, uint32_t size)
 {
@@ -221,13 +237,16 @@ Test(limits, attribute_values_held_by_fids)
 {
 	struct p9_client other;
 
-	start(NULL, NULL);
+	start(NULL, ARGS("--max-xattr-bytes", "4194304"));
 	p9_rig_connect(&rig, &other, false);
 	p9_open(&other, 1, "f", 2);
-	for (uint32_t i = 0; i < VALUES; i++)
+	for (uint32_t i = 0; i < OF_ONE; i++)
 		cr_assert_eq(xattrcreate(c, 1000 + i, VALUE), 0, "value %u", i);
 	cr_assert_eq(xattrcreate(c, 2000, 1), ENOSPC);
 	cr_assert_eq(xattrcreate(c, 2001, 0), 0, "no value takes no room");
+	/* The other client has the rest. */
+	for (uint32_t i = OF_ONE; i < VALUES; i++)
+		cr_assert_eq(xattrcreate(&other, 1000 + i, VALUE), 0, "value %u", i);
 	cr_assert_eq(xattrcreate(&other, 2000, 1), ENOSPC);
 	/* Values that are read are held too. */
 	cr_assert_eq(setxattr(rig_path(&rig.rig, "f"), "user.b", "v", 1, 0), 0);
@@ -247,10 +266,135 @@ Test(limits, attribute_values_held_by_fids)
 		P9(c, clunk, .fid = 1);
 		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 	}
-	for (uint32_t i = 1; i < VALUES - 1; i++)
+	for (uint32_t i = 1; i < OF_ONE - 1; i++)
 		cr_assert_eq(xattrcreate(c, 1000 + i, VALUE), 0, "value %u", i);
 	cr_assert_eq(xattrcreate(c, 2000, 1), ENOSPC);
 	p9_client_end(&other);
+	p9_rig_end(&rig);
+}
+
+/* ---- open files ---- */
+
+static int open_at(struct p9_client *client, uint32_t fid, const char *names)
+{
+	p9_to(client, 0, fid, names);
+	return p9_wait(client, P9_SEND(client, LOPEN, lopen, .fid = fid), P9_LOPEN, NULL);
+}
+
+Test(limits, open_files)
+{
+	struct p9_client other;
+
+	start(NULL, ARGS("--max-open-files", "16"));
+	p9_rig_connect(&rig, &other, false);
+	/* Directories are among them, and an owner of locks has one open too. */
+	for (uint32_t fid = 1; fid <= 13; fid++)
+		cr_assert_eq(open_at(c, fid, fid % 2 ? "f" : "d"), 0);
+	P9(c, lock, .fid = 1, .type = P9_LOCK_TYPE_RDLCK, .proc_id = 1, .client_id = "c");
+	P9(c, lock, .fid = 1, .type = P9_LOCK_TYPE_RDLCK, .proc_id = 2, .client_id = "c",
+	   .expect_err = ENOLCK);
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(open_at(c, 20, i ? "f" : "d"), EMFILE);
+		P9(c, clunk, .fid = 20);
+	}
+	p9_to(c, 0, 21, "");
+	P9(c, lcreate, .fid = 21, .name = "new", .flags = 2, .mode = 0644, .expect_err = EMFILE);
+	cr_assert_eq(access(rig_path(&rig.rig, "new"), F_OK), -1, "made, and not opened");
+	/* The other client works on. */
+	cr_assert_eq(open_at(&other, 1, "f"), 0);
+	cr_assert(p9_has(&other, 1, 0, "text"));
+	cr_assert_eq(open_at(&other, 2, "d"), 0);
+	cr_assert_eq(open_at(&other, 3, "f"), EMFILE);
+	/* What is closed, or could not be opened, can be had again. */
+	P9(c, clunk, .fid = 1);
+	P9(c, clunk, .fid = 2);
+	for (int i = 0; i < 20; i++) {
+		P9(c, lcreate, .fid = 21, .name = "f", .flags = 0202, .expect_err = EEXIST);
+		P9(c, lopen, .fid = 21, .flags = 1, .expect_err = EISDIR);
+	}
+	P9(c, lcreate, .fid = 21, .name = "new", .flags = 2, .mode = 0644);
+	cr_assert_eq(open_at(&other, 4, "f"), 0);
+	p9_client_end(&other);
+	p9_rig_end(&rig);
+}
+
+/* ---- ranges that are locked ---- */
+
+static int lock_bytes(struct p9_client *client, uint8_t type, uint64_t start, uint64_t length)
+{
+	uint16_t tag = P9_SEND(client, LOCK, lock, .fid = 1, .type = type, .start = start,
+	                       .length = length, .proc_id = 1, .client_id = "c");
+	struct p9_lock_rep a = {.status = 255};
+	int e = p9_wait(client, tag, P9_LOCK, &a);
+
+	cr_assert(e || a.status == P9_LOCK_SUCCESS);
+	return e;
+}
+
+Test(limits, ranges_that_are_locked)
+{
+	enum { RANGES = 80, OF_ONE_CLIENT = 70 };
+	struct p9_client other;
+
+	start(NULL, ARGS("--max-locks", "80"));
+	rig_write(&rig.rig, "g", "text");
+	p9_rig_connect(&rig, &other, false);
+	p9_open(c, 1, "f", 2);
+	p9_open(&other, 1, "g", 2);
+	for (uint64_t i = 0; i < OF_ONE_CLIENT; i++)
+		cr_assert_eq(lock_bytes(c, P9_LOCK_TYPE_WRLCK, 10 * i, 5), 0);
+	cr_assert_eq(lock_bytes(c, P9_LOCK_TYPE_WRLCK, 9000, 1), ENOLCK);
+	cr_assert_eq(lock_bytes(c, P9_LOCK_TYPE_UNLCK, 2, 1), ENOLCK, "a hole makes two of one");
+	cr_assert_eq(lock_bytes(c, P9_LOCK_TYPE_RDLCK, 2, 1), ENOLCK, "another kind makes three");
+	/* What makes no more is granted: again, longer, shorter, or two into one. */
+	cr_assert_eq(lock_bytes(c, P9_LOCK_TYPE_WRLCK, 10, 5), 0);
+	cr_assert_eq(lock_bytes(c, P9_LOCK_TYPE_WRLCK, 10, 7), 0);
+	cr_assert_eq(lock_bytes(c, P9_LOCK_TYPE_UNLCK, 16, 1), 0);
+	cr_assert_eq(lock_bytes(c, P9_LOCK_TYPE_WRLCK, 15, 5), 0, "joins two");
+	cr_assert_eq(lock_bytes(c, P9_LOCK_TYPE_WRLCK, 9000, 1), 0);
+	cr_assert_eq(lock_bytes(c, P9_LOCK_TYPE_WRLCK, 9010, 1), ENOLCK);
+	/* The other client works on, to its own end. */
+	for (uint64_t i = 0; i < RANGES - OF_ONE_CLIENT; i++)
+		cr_assert_eq(lock_bytes(&other, P9_LOCK_TYPE_WRLCK, 10 * i, 5), 0);
+	cr_assert_eq(lock_bytes(&other, P9_LOCK_TYPE_WRLCK, 9000, 1), ENOLCK);
+	/* All in one are one; what is given up can be had again. */
+	cr_assert_eq(lock_bytes(c, P9_LOCK_TYPE_WRLCK, 0, 0), 0);
+	for (uint64_t i = 0; i < RANGES - OF_ONE_CLIENT; i++)
+		cr_assert_eq(lock_bytes(&other, P9_LOCK_TYPE_WRLCK, 1000 + 10 * i, 5), 0);
+	P9(c, clunk, .fid = 1);
+	p9_open(c, 1, "f", 2);
+	for (uint64_t i = 0; i < OF_ONE_CLIENT - 10; i++)
+		cr_assert_eq(lock_bytes(c, P9_LOCK_TYPE_RDLCK, 10 * i, 5), 0);
+	p9_client_end(&other);
+	p9_rig_end(&rig);
+}
+
+/* ---- what clients have the device write to its log ---- */
+
+Test(limits, lines_of_the_log)
+{
+	enum { BAD_CLIENTS = 100, LINES = 3 };
+	const char *line;
+	unsigned lines = 0;
+
+	start(NULL, ARGS("--log-rate", "3"));
+	for (int i = 0; i < BAD_CLIENTS; i++) {
+		struct p9_client bad;
+		struct p9_head h;
+		struct rd body;
+
+		p9_rig_connect(&rig, &bad, true);
+		p9_send_raw(&bad, "\3\0\0\0bad", 7);
+		cr_assert_not(p9_recv(&bad, &h, &body));
+		p9_client_end(&bad);
+	}
+	line = rig_log(&rig.rig);
+	while ((line = strstr(line, "a client's connection is closed"))) {
+		lines++;
+		line++;
+	}
+	cr_assert_eq(lines, LINES);
+	cr_assert(p9_alive(c));
 	p9_rig_end(&rig);
 }
 
@@ -383,26 +527,28 @@ Test(limits, qids_of_more_file_systems_than_have_numbers)
 	p9_rig_end(&rig);
 }
 
-/* The client waits where the device has no descriptor left for it, and is served when there is one; nobody else notices. */
+/* Those wait that the device has no descriptor for, and are served when there is one; nobody else notices. */
 Test(limits, a_client_beyond_the_devices_descriptors_waits)
 {
-	struct p9_client other;
-	uint32_t fid = 1;
+	enum { MANY = 110 };
+	static struct p9_client others[MANY];
+	unsigned n = 0, last;
 
 	p9_rig_start(&rig, &(struct p9_rig_opt){.listen = true, .device_files = 100});
 	rig_write(&rig.rig, "f", "text");
-	for (; fid < 200; fid++) {
-		p9_to(c, 0, fid, "f");
-		if (p9_wait(c, P9_SEND(c, LOPEN, lopen, .fid = fid), P9_LOPEN, NULL))
-			break;
-	}
-	p9_rig_connect(&rig, &other, true);
-	(void)P9_SEND(&other, VERSION, version, .msize = 8192, .version = "9P2000.L");
-	cr_assert(p9_quiet(&other, 300));
+	p9_open(c, 1, "f", 0);
+	do {
+		cr_assert_lt(n, MANY, "nobody has to wait");
+		p9_rig_connect(&rig, &others[n], true);
+		(void)P9_SEND(&others[n], VERSION, version, .msize = 8192, .version = "9P2000.L");
+		last = n++;
+	} while (!p9_quiet(&others[last], 300));
+	cr_assert_gt(n, 50);
 	cr_assert(p9_has(c, 1, 0, "text"));
 	cr_assert_lt(strlen(rig_log(&rig.rig)), 4096, "the log is flooded");
-	P9(c, clunk, .fid = 1);
-	cr_assert_not(p9_quiet(&other, 5000), "the client is never served");
-	p9_client_end(&other);
+	p9_client_end(&others[0]);
+	cr_assert_not(p9_quiet(&others[last], 5000), "the client is never served");
+	for (unsigned i = 1; i < n; i++)
+		p9_client_end(&others[i]);
 	p9_rig_end(&rig);
 }

@@ -1,10 +1,17 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "virtio/complain.h"
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "common/complain.h"
 
 #include "common/log.h"
 #include "common/loop.h"
 
 #include <stdarg.h>
+
+static unsigned most = COMPLAIN_LINES;
+
+void complain_rate(unsigned lines)
+{
+	most = lines;
+}
 
 void complain(struct complaints *c, const char *format, ...)
 {
@@ -17,7 +24,7 @@ void complain(struct complaints *c, const char *format, ...)
 			log_warning("%u more warnings like those before were left out", c->dropped);
 		*c = (struct complaints){.since_ns = now};
 	}
-	if (c->lines == COMPLAIN_LINES) {
+	if (c->lines >= most) {
 		c->dropped++;
 		return;
 	}
