@@ -162,3 +162,18 @@ Test(block, D8_a_raw_data_file_on_a_larger_device)
 	cr_assert_eq(image_info(im)->size, QCOW2_PLAN_SIZE);
 	image_close(im);
 }
+
+Test(block, a_header_that_cannot_be_read_is_an_error_of_its_own)
+{
+	static uint8_t head[QCOW2_CLUSTER_MAX];
+	struct image_spec spec;
+
+	images_make("top", 8u << 16, head, qcow2_make(&(struct qcow2_plan){QCOW2_PLAN_RAW}, head));
+	spec = images_spec("qcow2", make_loop("top", 512), false);
+	images_refused(&spec, EINVAL, "which was not passed");
+	/* The device stays as long as it was, and has nothing to read any more. */
+	cr_assert_eq(truncate("top", 0), 0);
+	spec.layer[0].fd = images_open(loop, O_RDWR | O_DIRECT);
+	spec.cache = DISK_NONE;
+	images_refused(&spec, EIO, "the image: cannot be read: EIO");
+}

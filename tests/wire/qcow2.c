@@ -310,7 +310,7 @@ Test(qcow2, no_field_leads_anywhere)
 	     .luks = true},
 	    {.version = 3, .cluster_bits = 14, QCOW2_PLAN_RAW, .data_file = "d"},
 	    {.version = 3,
-	     .cluster_bits = 21,
+	     .cluster_bits = 15,
 	     .incompatible = QCOW2_EXTENDED_L2 | QCOW2_COMPRESSION}};
 	unsigned taken = 0, refused = 0;
 
