@@ -126,7 +126,7 @@ ssize_t usock_peek(int sock, void *buffer, size_t size)
 	ssize_t n;
 
 	do {
-		n = recvmsg(sock, &msg, MSG_PEEK | MSG_DONTWAIT);
+		n = recvmsg(sock, &msg, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
 }

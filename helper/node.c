@@ -65,6 +65,18 @@ void node_init(const struct export *x)
 	fd_close(&fd);
 }
 
+/* Why a name was not opened as a directory, as openat2(2) would tell: of a link ELOOP, not ENOTDIR. */
+static int no_directory(int dir, const char *name)
+{
+	int error = errno;
+	struct stat st;
+
+	if (error == ENOTDIR && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISLNK(st.st_mode))
+		return -ELOOP;
+	return -error;
+}
+
 /* Where openat2(2) is not to be had: the same walk, one name at a time. O_NOFOLLOW makes a link
  * fail as no directory. */
 static int walk_names(int dir, char *path, int *ret_fd)
@@ -80,7 +92,7 @@ static int walk_names(int dir, char *path, int *ret_fd)
 		next = openat(here >= 0 ? here : dir, name,
 		              O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (next < 0)
-			return -errno;
+			return no_directory(here >= 0 ? here : dir, name);
 		fd_close(&here);
 		here = next;
 		name = slash ? slash + 1 : NULL;
@@ -368,6 +380,11 @@ int node_utimes(const struct export *x, int node, const struct timespec times[2]
 
 int node_link(const struct export *x, int node, int dir, const char *name)
 {
+	struct stat root, st;
+
+	/* Landlock, which looks first, has another errno for a directory whose parent is outside. */
+	if (fstat(x->root, &root) == 0 && fstat(node, &st) == 0 && same_file(&root, &st))
+		return -EPERM;
 	/* The magic link is followed, to the object; the object, if it is a link, is not. */
 	return linkat(x->proc_fds, fd_name(node).text, dir, name, AT_SYMLINK_FOLLOW) < 0 ? -errno
 	                                                                                 : 0;

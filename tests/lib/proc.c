@@ -2,6 +2,7 @@
 #include "tests/lib/proc.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -59,4 +60,31 @@ bool proc_shares(pid_t pid, const char *space)
 	cr_assert_gt(readlink(proc_path(getpid(), name), ours, sizeof(ours) - 1), 0);
 	cr_assert_gt(readlink(proc_path(pid, name), its, sizeof(its) - 1), 0);
 	return strcmp(ours, its) == 0;
+}
+
+pid_t proc_child(pid_t parent, const char *name)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	pid_t found = -1;
+
+	cr_assert_not_null(d);
+	while (found < 0 && (e = readdir(d))) {
+		char path[280], line[128], comm[64];
+		long pid = strtol(e->d_name, NULL, 10);
+		int of = -1;
+		FILE *f;
+
+		(void)snprintf(path, sizeof(path), "/proc/%s/stat", e->d_name);
+		f = pid > 0 ? fopen(path, "re") : NULL;
+		if (!f)
+			continue; /* no process, or one that has ended */
+		if (fgets(line, sizeof(line), f) &&
+		    sscanf(line, "%*d (%63[^)]) %*c %d", comm, &of) == 2 && of == parent &&
+		    strncmp(comm, name, strlen(name)) == 0)
+			found = (pid_t)pid;
+		(void)fclose(f);
+	}
+	(void)closedir(d);
+	return found;
 }

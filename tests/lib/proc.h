@@ -21,4 +21,7 @@ uint64_t proc_limit(pid_t pid, const char *name);
 /** proc_shares() - Whether it is in the same namespace ("mnt", "net" and so on) as this process. */
 bool proc_shares(pid_t pid, const char *space);
 
+/** proc_child() - A child of a process, by the beginning of its name; -1 if there is none. */
+pid_t proc_child(pid_t parent, const char *name);
+
 #endif

@@ -209,8 +209,8 @@ void rig_limit_device(void)
 
 void rig_needs_root(const char *why)
 {
-	if (geteuid() != 0)
-		cr_skip_test("as an ordinary user: %s", why);
+	if (geteuid() != 0 || getenv("VIRTFS_ROOTLESS"))
+		cr_skip_test("rootless: %s", why);
 }
 
 void rig_needs_namespace(const char *why)
@@ -219,6 +219,14 @@ void rig_needs_namespace(const char *why)
 
 	if (sandbox && strcmp(sandbox, "namespace") != 0)
 		cr_skip_test("--sandbox=%s: %s", sandbox, why);
+}
+
+void rig_differs_on(const char *kinds, const char *what)
+{
+	const char *kind = getenv("VIRTFS_FS");
+
+	if (kind && strstr(kinds, kind))
+		cr_skip_test("on %s: %s", kind, what);
 }
 
 bool is_sanitized(void)

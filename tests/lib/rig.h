@@ -6,7 +6,7 @@
  * Every function fails the test (cr_assert) where it cannot do its work. The helper is
  * $VIRTFS_HELPER. Suites are run in other surroundings by the environment: $VIRTFS_SANDBOX is the helper's --sandbox where the
  * test gives none, $VIRTFS_HIDE names a system call that the kernel refuses it (hidden.h), $TMPDIR is where the directories are made
- * (another file system), and the test itself may be run as an ordinary user (tests/lib/as-user.sh).
+ * (another file system), and the test itself may be run in a user namespace (in-userns.sh).
  */
 #ifndef VIRTFS_TESTS_LIB_RIG_H
 #define VIRTFS_TESTS_LIB_RIG_H
@@ -72,11 +72,14 @@ extern void (*rig_watch)(const void *bytes, size_t size, int fd);
 /** rig_limit_device() - In a device's process before it is one: what $VIRTFS_WITHOUT says ("io_uring") the kernel has not. */
 void rig_limit_device(void);
 
-/** rig_needs_root() - Skip the test where it is run as an ordinary user; why: what it needs root for. */
+/** rig_needs_root() - Skip the test where it is run without the rights of the host's root; why: what it needs root for. */
 void rig_needs_root(const char *why);
 
 /** rig_needs_namespace() - Skip it where the helper is told to be without a mount namespace; why: what would be missing. */
 void rig_needs_namespace(const char *why);
+
+/** rig_differs_on() - Skip it where the export is on one of these file systems ($VIRTFS_FS, on-fs.sh); what: what is different. */
+void rig_differs_on(const char *kinds, const char *what);
 
 /** is_sanitized() - Whether the programs take more memory and time than they do: a sanitizer's, or $VIRTFS_SANITIZED says so. */
 bool is_sanitized(void);

@@ -50,6 +50,18 @@ OWNERS = [
 ]
 LINES_MAX = 800
 
+# Calls that make a descriptor: what their arguments must have for exec to close it (None: there is a better call).
+MAKE_DESCRIPTORS = [
+    (r'open|openat|sys_openat2|open_by_handle_at|open_tree|fsopen|fsmount|socket|socketpair|accept4|pipe2|epoll_create1|'
+     r'eventfd|signalfd|timerfd_create|memfd_create|inotify_init1|mkostemp|dup3', r'CLOEXEC'),
+    (r'recvmsg|recvmmsg', r'MSG_CMSG_CLOEXEC'),
+    (r'fopen|fdopen', r'"\w*e\w*"'),
+    (r'creat|accept|pipe|dup|epoll_create|inotify_init|mkstemp|tmpfile|popen', None),
+    (r'F_DUPFD', None),
+]
+# Descriptors that are to outlive an exec.
+KEPT_DESCRIPTORS = [('common/confine.c', 'open("/dev/null", O_RDWR)')]
+
 count = failed = skipped = 0
 
 
@@ -118,6 +130,37 @@ def check_owners(sources):
         if owners and not used:
             problems.append(f'{pattern}: no file uses it; take the rule out')
     report('each dangerous thing has one owner', problems)
+
+
+def arguments(code, start):
+    """The text from an opening parenthesis to its closing one."""
+    depth = 0
+    for i in range(start, len(code)):
+        depth += {'(': 1, ')': -1}.get(code[i], 0)
+        if depth == 0:
+            return code[start:i + 1]
+    return code[start:]
+
+
+def check_descriptors(sources):
+    problems = []
+    for path in sources:
+        if path.split('/')[0] not in LAYERS or not path.endswith('.c'):
+            continue
+        code = without_comments(text(path))
+        for names, need in MAKE_DESCRIPTORS:
+            for call in re.finditer(rf'(?<![\w>.])({names})\b(?=\(|\W)', code):
+                rest = code[call.end():]
+                if not rest.startswith('(') and call.group(1) != 'F_DUPFD':
+                    continue
+                # What a function's own name is followed by.
+                if re.match(r'static|int|void', code[code.rfind('\n', 0, call.start()) + 1:]):
+                    continue
+                told = arguments(code, call.end())
+                if (path, call.group(1) + told) not in KEPT_DESCRIPTORS and not (need and re.search(need, told)):
+                    line = code.count('\n', 0, call.start()) + 1
+                    problems.append(f'{path}:{line}: {call.group(1)}: must have {need or "another call in its place"}')
+    report('each descriptor is closed by exec', problems)
 
 
 def check_heads(files):
@@ -296,6 +339,7 @@ def main():
                re.match(r'#!.*\b(ba|da)?sh\b', text(f).split('\n', 1)[0])]
     check_layers(sources)
     check_owners(sources)
+    check_descriptors(sources)
     check_heads([f for f in files if 'corpus/' not in f])
     check_sizes(sources)
     check_headers(sources)

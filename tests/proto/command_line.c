@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* command_line.c: how the helper is started, refuses to start, tells that it is ready, and ends. */
 #include "tests/lib/legacy_peer.h"
+#include "tests/lib/proc.h"
 #include "tests/lib/rig.h"
 
 #include "common/cleanup.h"
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -253,6 +255,36 @@ Test(command_line, as_a_daemon_it_returns_when_ready)
 	fd_close(&pair[0]);
 }
 
+Test(command_line, a_daemon_is_alone_in_its_pid_namespace_and_ends_when_asked_to)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+	struct legacy_lstat_rep a;
+	char sock[12];
+	int pair[2];
+
+	cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		const char *numbers;
+		pid_t daemon;
+
+		cr_assert_eq(usock_pair(SOCK_STREAM, pair), 0);
+		(void)snprintf(sock, sizeof(sock), "%d", pair[1]);
+		cr_assert_eq(
+		    rig_exit_status(rig_spawn(&rig, ARGS("-p", rig.export, "-f", sock), pair[1])),
+		    0);
+		fd_close(&pair[1]);
+		cr_assert_eq(peer_lstat(pair[0], "/", &a), 0);
+		daemon = proc_child(getpid(), "virtfs-proxy");
+		cr_assert_gt(daemon, 0);
+		numbers = proc_status(daemon, "NSpid");
+		cr_assert(strlen(numbers) > 2 && strcmp(numbers + strlen(numbers) - 2, "\t1") == 0,
+		          "NSpid: %s", numbers);
+		cr_assert_eq(kill(daemon, signals[i]), 0);
+		cr_assert_eq(rig_exit_status(daemon), 128 + signals[i]);
+		fd_close(&pair[0]);
+	}
+}
+
 /* The old helper's status was 0 by then, whatever went wrong. */
 Test(command_line, as_a_daemon_it_fails_with_a_status)
 {
@@ -415,4 +447,6 @@ Test(command_line, a_daemon_logs_to_the_system_log)
 	cr_assert_eq(fake_syslog(text, sizeof(text)), 0, "%s", rig_log(&rig));
 	cr_assert_eq(strncmp(text, "<30>virtfs-proxy-helper[", 24), 0, "%s", text);
 	cr_assert_not_null(strstr(text, "]: serving "), "%s", text);
+	cr_assert_null(strstr(text, "helper[1]"), "its number is that of its PID namespace: %s",
+	               text);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* launcher.c: virtfs(1): what it starts, what it passes on, and how it ends. */
+#include "tests/lib/proc.h"
 #include "tests/lib/rig.h"
 
 #include "common/cleanup.h"
@@ -214,25 +215,34 @@ static int connect_to(const char *path)
 	return sock;
 }
 
-Test(launcher, serve_is_ready_when_it_says_so_and_takes_all_along)
+/* Starts `virtfs serve` in the foreground and waits until it says that it is ready. */
+static pid_t serve_when_ready(const char *where, int out)
 {
-	char where[160];
-	const char *path = where + strlen("unix:");
 	int ready[2];
 	char number[12], byte;
+	pid_t pid;
+
+	cr_assert_eq(pipe2(ready, O_CLOEXEC), 0);
+	(void)snprintf(number, sizeof(number), "%d", ready[1]);
+	passed_fd = ready[1];
+	pid = launch(
+	    ARGS("serve", rig.export, "--listen", where, "--foreground", "--ready-fd", number),
+	    out);
+	fd_close(&ready[1]);
+	cr_assert_eq(read(ready[0], &byte, 1), 1, "it is not ready");
+	fd_close(&ready[0]);
+	return pid;
+}
+
+Test(launcher, serve_is_ready_when_it_says_so_and_takes_all_along)
+{
+	char where[160], byte;
+	const char *path = where + strlen("unix:");
 	struct stat st;
 	AUTO_CLOSE int out = memfd_create("output", MFD_CLOEXEC);
 
 	(void)snprintf(where, sizeof(where), "unix:%s/sock", rig.dir);
-	cr_assert_eq(pipe(ready), 0);
-	(void)snprintf(number, sizeof(number), "%d", ready[1]);
-	passed_fd = ready[1];
-	pid_t pid = launch(
-	    ARGS("serve", rig.export, "--listen", where, "--foreground", "--ready-fd", number),
-	    out);
-
-	fd_close(&ready[1]);
-	cr_assert_eq(read(ready[0], &byte, 1), 1, "it is not ready");
+	pid_t pid = serve_when_ready(where, out);
 	AUTO_CLOSE int sock = connect_to(path);
 
 	cr_assert_geq(sock, 0);
@@ -241,6 +251,26 @@ Test(launcher, serve_is_ready_when_it_says_so_and_takes_all_along)
 	cr_assert_lt(stat(path, &st), 0, "the socket stays behind");
 	/* The end of the stream, or a reset if the device had not taken the connection yet. */
 	cr_assert_leq(recv(sock, &byte, 1, 0), 0, "the device lives on");
+}
+
+Test(launcher, the_helper_is_the_first_process_of_a_pid_namespace)
+{
+	AUTO_CLOSE int out = memfd_create("output", MFD_CLOEXEC);
+	const char *numbers;
+	char where[160];
+	pid_t pid;
+
+	rig_needs_root("PID namespaces without a user namespace");
+	(void)snprintf(where, sizeof(where), "unix:%s/sock", rig.dir);
+	pid = serve_when_ready(where, out);
+	numbers = proc_status(proc_child(pid, "virtfs-proxy"), "NSpid");
+	cr_assert(strlen(numbers) > 2 && strcmp(numbers + strlen(numbers) - 2, "\t1") == 0,
+	          "NSpid: %s", numbers);
+	/* Such a process is killed by no signal that it does not handle. */
+	cr_assert_eq(kill(proc_child(pid, "virtfs-proxy"), SIGTERM), 0);
+	cr_assert_eq(rig_exit_status(pid), 1);
+	output[pread(out, output, sizeof(output) - 1, 0)] = '\0';
+	must_print("the helper ended with status 143");
 }
 
 Test(launcher, serve_tells_what_qemu_needs)

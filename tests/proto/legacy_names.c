@@ -40,6 +40,7 @@ Test(names, every_type_of_node_is_made)
 {
 	struct stat st;
 
+	rig_needs_root("device nodes");
 	cr_assert_eq(peer_mknod(rig.sock, "//fifo", S_IFIFO | 0640, 0, 1000, 1001), 0);
 	must_be("fifo", S_IFIFO | 0640, 1000, 1001);
 	cr_assert_eq(peer_mknod(rig.sock, "//sock", S_IFSOCK | 0600, 0, 1000, 1000), 0);
@@ -126,6 +127,7 @@ Test(names, renaming)
 {
 	struct legacy_lstat_rep st;
 
+	rig_differs_on("xfs", "the errno of a directory that is not empty");
 	rig_write(&rig, "a", "A");
 	rig_write(&rig, "b", "B");
 	cr_assert_eq(peer_rename(rig.sock, "//a", "//b"), 0);
@@ -156,6 +158,7 @@ Test(names, symbolic_links_come_back_byte_by_byte)
 {
 	struct legacy_readlink_rep a;
 
+	rig_differs_on("xfs", "links hold 1,024 bytes");
 	cr_assert_eq(peer_symlink(rig.sock, "../..//etc/passwd ", "//s"), 0);
 	must_be("s", S_IFLNK | 0777, 0, 0);
 	cr_assert_eq(peer_readlink(rig.sock, "//s", &a), 0);

@@ -210,6 +210,7 @@ Test(fids, a_thousand_take_helper_and_device_together_to_less_than_12_mib)
 /* Dentries of a guest keep fids: they come in hundreds of thousands. */
 Test(fids, many_fids)
 {
+	rig_needs_root("file handles");
 	enum { MANY = 50000, AT_ONCE = 100 };
 	long before = rss_kib(rig.device);
 

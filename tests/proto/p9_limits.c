@@ -507,6 +507,8 @@ Test(limits, qids_of_more_file_systems_than_have_numbers)
 {
 	static uint64_t paths[MOUNTS];
 
+	rig_needs_root("mounts");
+	rig_needs_namespace("the helper has no mounts of its own");
 	p9_rig_start(&rig, &(struct p9_rig_opt){.prepare = mount_many});
 	cr_assert_eq(umount2(rig_path(&rig.rig, "m"), MNT_DETACH), 0);
 	for (int round = 0; round < 2; round++) {

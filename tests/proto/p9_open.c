@@ -150,6 +150,7 @@ Test(open_9p, special_files_and_links_are_never_opened)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	AUTO_CLOSE int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+	rig_needs_root("device nodes");
 	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s",
 	               rig_path(&rig.rig, "sock"));
 	cr_assert_eq(bind(sock, (struct sockaddr *)&address, sizeof(address)), 0);

@@ -151,6 +151,7 @@ Test(rpc_bad, a_packet_that_is_too_long_does_nothing)
 	size_t size;
 	int r;
 
+	rig_needs_root("a larger socket buffer");
 	cr_assert_eq(setsockopt(rig.sock, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)), 0);
 	size = rpc_packet(packet, 3, RPC_SETXATTR, &q);
 	memset(packet + size, 0, sizeof(packet) - size);

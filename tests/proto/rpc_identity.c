@@ -114,6 +114,7 @@ Test(rpc_identity, what_is_made_is_the_users)
 	static const uint32_t ids[] = {0, 1, 1000, 65534, 1u << 31, UINT32_MAX - 1};
 	static const char *const names[] = {"d", "l", "p", "f"};
 
+	rig_needs_root("ids of 32 bits");
 	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
 		uint32_t gid = ids[(i + 1) % ARRAY_SIZE(ids)];
 

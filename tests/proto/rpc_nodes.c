@@ -239,11 +239,13 @@ static void twenty_thousand(bool unlink_some)
 
 Test(few_files, twenty_thousand_under_512_descriptors)
 {
+	rig_needs_root("file handles");
 	twenty_thousand(false);
 }
 
 Test(few_files, an_unlinked_file_that_lives_as_a_handle_is_stale)
 {
+	rig_needs_root("file handles");
 	twenty_thousand(true);
 }
 
@@ -253,6 +255,7 @@ Test(few_files, a_renamed_file_that_lives_as_a_handle_is_the_same)
 	union rpc_reply a;
 	struct stat st;
 
+	rig_needs_root("file handles");
 	rig_dirs(&rig);
 	limited(FILES_LOW);
 	rig_write(&rig, "first", "");
@@ -301,6 +304,7 @@ Test(few_files, without_handles_there_is_an_error_and_no_crash)
 	static uint64_t nids[FILES_LOW + 100];
 	int count = 0, error = 0;
 
+	rig_needs_root("mounts");
 	rig_dirs(&rig);
 	cr_assert(mount_ramfs());
 	limited(FILES_LOW);
@@ -346,6 +350,7 @@ Test(nodes, only_regular_files_come_back)
 	static const char *const names[] = {"fifo", "null", "link", "dir"};
 	struct stat st;
 
+	rig_needs_root("device nodes");
 	cr_assert_eq(mkfifo(rig_path(&rig, "fifo"), 0666), 0);
 	cr_assert_eq(mknod(rig_path(&rig, "null"), S_IFCHR | 0666, makedev(1, 3)), 0);
 	cr_assert_eq(symlink("/etc/passwd", rig_path(&rig, "link")), 0);

@@ -4,6 +4,8 @@
 #include "tests/lib/rig.h"
 
 #include "common/cleanup.h"
+#include "helper/export.h"
+#include "helper/lockdown.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -107,7 +109,6 @@ Test(modes, a_mode_that_is_asked_for_is_kept_or_refused)
 
 /* ---- Landlock ---- */
 
-/* What a taken-over helper could try with a descriptor that leads up: the host's /proc/self/fd is at hand in these modes. */
 static long landlock_version(void)
 {
 	return syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
@@ -128,6 +129,52 @@ Test(modes, with_landlock_nothing_is_said)
 	(void)start(NULL, "root");
 	cr_assert_not(logged("Landlock"));
 	cr_assert_eq(rig_end(&rig), 0);
+}
+
+/* A helper that was taken over, before its filter: what it reaches by names of the host, or up from where it stands. */
+static int reach_out(enum sandbox mode)
+{
+	static const char *const ways[] = {"/etc/passwd", "/proc/self/status",
+	                                   "../../../etc/passwd", "../status", "../../1/status"};
+	struct export x = EXPORT_NONE;
+	char canary[100];
+
+	(void)snprintf(canary, sizeof(canary), "%s/canary", rig.outside);
+	if (export_open(rig.export, &x) < 0 || lockdown_jail(&x, mode, false) < 0 ||
+	    lockdown_rights(&x, false) < 0)
+		return 99;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		if (open(ways[i], O_RDONLY | O_CLOEXEC) >= 0)
+			return (int)i + 1;
+	}
+	if (open(canary, O_RDWR | O_CLOEXEC) >= 0 || unlink(canary) == 0 ||
+	    mkdir(rig.outside, 0700) == 0 || rename(canary, "/tmp/stolen") == 0)
+		return 20;
+	(void)execl("/bin/true", "true", NULL);
+	if (errno != EACCES && errno != ENOENT)
+		return 21;
+	/* And yet the export is there. */
+	return openat(x.root, "f", O_RDWR | O_CREAT | O_CLOEXEC, 0600) >= 0 &&
+	               unlinkat(x.root, "f", 0) == 0
+	           ? 0
+	           : 22;
+}
+
+Test(modes, a_taken_over_helper_gets_nowhere)
+{
+	if (landlock_version() < 2)
+		cr_skip_test("this kernel has no Landlock that allows renames");
+	for (enum sandbox mode = SANDBOX_NAMESPACE; mode <= SANDBOX_NONE; mode++) {
+		pid_t pid;
+
+		rig_dirs(&rig);
+		pid = fork();
+		cr_assert_geq(pid, 0);
+		if (pid == 0)
+			_exit(reach_out(mode));
+		cr_assert_eq(rig_exit_status(pid), 0, "mode %d", mode);
+		cr_assert_eq(rig_end(&rig), 0);
+	}
 }
 
 /* ---- the export ---- */
