@@ -306,13 +306,36 @@ Test(control_clients, who_does_not_read_is_cut_off_and_holds_up_nobody, .init = 
      .fini = end)
 {
 	struct control_peer deaf;
+	unsigned sent;
 
+	/* A packet of answers for each: they fill the socket, and then the mebibyte that may wait. */
 	control_connect(&deaf, r.at);
-	cr_assert_gt(flood(&deaf), 10);
+	sent = flood(&deaf);
+	cr_assert_gt(sent, 10);
+	cr_assert_lt(sent, 5000);
 	DO("{'execute': 'query-version'}");
 	cr_assert_not_null(strstr(rig_log(&r.p9.rig), "it does not read what it is sent"));
 	control_close(&deaf);
 	cr_assert_eq(fd_count(r.p9.device), r.fds_device);
+}
+
+Test(control_clients, a_device_of_an_ordinary_user_takes_only_that_users, .fini = end)
+{
+	control_rig_start(&r, &(struct control_rig_opt){.listen = true, .as = 1000});
+	open_to_all();
+	cr_assert_eq(greeted_as(1000), 0);
+	/* Its user namespace knows no other: they all look alike. */
+	cr_assert_eq(greeted_as(1001), 1);
+	cr_assert_eq(greeted_as(65534), 1);
+}
+
+Test(control_clients, a_device_of_nobody_takes_nobodys_commands, .fini = end)
+{
+	/* Whom its namespace does not know looks like its own user. */
+	control_rig_start(&r, &(struct control_rig_opt){.listen = true, .as = 65534});
+	open_to_all();
+	cr_assert_eq(greeted_as(1001), 1);
+	cr_assert_eq(greeted_as(65534), 1);
 }
 
 Test(control_clients, a_pair_that_is_closed_ends_a_device_that_serves_nothing)

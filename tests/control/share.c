@@ -187,6 +187,31 @@ Test(control_share, a_helper_that_does_not_answer_is_told_of_when_it_ends_or_ano
 	cr_assert(has_helper());
 }
 
+Test(control_share, what_comes_behind_a_command_that_waits_is_answered_after_it)
+{
+	struct control_peer second;
+	int mute[2], sock;
+	json_t *got;
+
+	control_connect(&second, at);
+	cr_assert_eq(usock_pair(SOCK_SEQPACKET, mute), 0);
+	control_send(&second, set_helper, &mute[1], 1);
+	control_send(&second, "{'execute': 'query-version', 'id': 'behind'}", NULL, 0);
+	fd_close(&mute[1]);
+	cr_assert_eq(rig_exit_status(rig.rig.helper), 0);
+	/* Others are not held up by it. */
+	control_done(&c, "{'execute': 'query-version'}", NULL, 0);
+	sock = new_helper();
+	control_done(&c, set_helper, &sock, 1);
+	fd_close(&sock);
+	control_expect_error(&second, "ECANCELED");
+	got = control_answer(&second);
+	cr_assert_str_eq(json_string_value(json_object_get(got, "id")), "behind");
+	json_decref(got);
+	fd_close(&mute[0]);
+	control_close(&second);
+}
+
 Test(control_share, who_asked_for_a_helper_may_leave_before_it_answers)
 {
 	struct control_peer second;

@@ -197,6 +197,15 @@ void control_close(struct control_peer *c)
 
 /* ---- the device ---- */
 
+static uid_t wanted_user;
+
+static void become(void)
+{
+	if (setresgid(wanted_user, wanted_user, wanted_user) < 0 ||
+	    setresuid(wanted_user, wanted_user, wanted_user) < 0)
+		_exit(126);
+}
+
 void control_rig_start(struct control_rig *r, const struct control_rig_opt *o)
 {
 	static const struct control_rig_opt usual;
@@ -212,6 +221,11 @@ void control_rig_start(struct control_rig *r, const struct control_rig_opt *o)
 	                          .p9.handover = -1,
 	                          .p9.c.sock = -1};
 	rig_dirs(&r->p9.rig);
+	wanted_user = o->as;
+	if (o->as)
+		r->p9.device_child = become;
+	if (o->as)
+		cr_assert_eq(chown(r->p9.rig.dir, o->as, o->as), 0);
 	(void)snprintf(r->at, sizeof(r->at), "%s/control", r->p9.rig.dir);
 	cr_assert_eq(pipe2(ready, O_CLOEXEC), 0);
 	(void)snprintf(control, sizeof(control), "unix:%s", r->at);
@@ -230,9 +244,10 @@ void control_rig_start(struct control_rig *r, const struct control_rig_opt *o)
 	cr_assert_eq(read(ready[0], &byte, 1), 1, "the device is never ready: %s",
 	             rig_log(&r->p9.rig));
 	fd_close(&ready[0]);
-	if (o->listen)
+	r->c.sock = -1;
+	if (o->listen && !o->as)
 		control_connect(&r->c, r->at);
-	else
+	else if (!o->listen)
 		control_take(&r->c, pair[0]);
 	r->fds_device = fd_count(r->p9.device);
 }

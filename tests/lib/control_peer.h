@@ -32,7 +32,8 @@ struct control_rig {
 
 struct control_rig_opt {
 	const char *const *args; /* more of them, NULL at the end */
-	bool listen;             /* at a path, instead of a socketpair */
+	uid_t as;    /* the user to start it; 0: as this one; who is not root does not connect */
+	bool listen; /* at a path, instead of a socketpair */
 };
 
 /** control_rig_start() - A device without a share, and a client that was greeted. */
