@@ -10,8 +10,9 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
-#include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -220,56 +221,34 @@ Test(rootless, root_in_a_user_namespace)
 	cr_assert_eq(rig_end(&rig), 0);
 }
 
-/* Adds a line to a file of the host's for as long as the test runs. */
-struct line_in {
-	const char *path;
-	off_t size; /* before */
-	int fd;
-};
-
-static void add_line(struct line_in *l, const char *line)
+/* Has a line more in a file, for this test and what it starts alone: in a mount namespace of its own. */
+static void add_line(const char *path, const char *line)
 {
-	struct stat st;
+	char copy[] = "/tmp/virtfs-line.XXXXXX", text[65536];
+	AUTO_CLOSE int from = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
+	AUTO_CLOSE int to = mkostemp(copy, O_CLOEXEC);
+	ssize_t n = read(from, text, sizeof(text));
 
-	l->fd = open(l->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-	cr_assert_geq(l->fd, 0);
-	/* One test at a time, here and in other builds. */
-	cr_assert_eq(flock(l->fd, LOCK_EX), 0);
-	cr_assert_eq(fstat(l->fd, &st), 0);
-	l->size = st.st_size;
-	cr_assert_eq(write(l->fd, line, strlen(line)), (ssize_t)strlen(line));
+	cr_assert(from >= 0 && to >= 0 && n >= 0 && n < (ssize_t)sizeof(text));
+	cr_assert_eq(write(to, text, (size_t)n), n);
+	cr_assert_eq(write(to, line, strlen(line)), (ssize_t)strlen(line));
+	cr_assert_eq(fchmod(to, 0644), 0);
+	cr_assert_eq(mount(copy, path, NULL, MS_BIND, NULL), 0);
+	cr_assert_eq(unlink(copy), 0);
 }
-
-static void take_line_out(struct line_in *l)
-{
-	cr_assert_eq(ftruncate(l->fd, l->size), 0);
-	fd_close(&l->fd);
-}
-
-static struct line_in subuid = {.path = "/etc/subuid", .fd = -1},
-                      subgid = {.path = "/etc/subgid", .fd = -1},
-                      passwd = {.path = "/etc/passwd", .fd = -1};
 
 static void start_with_subids(void)
 {
 	if (access("/usr/bin/newuidmap", X_OK) != 0)
 		cr_skip_test("the package uidmap is not installed");
-	add_line(&subuid, "54321:700000:1000\n54321:800000:1000\n54322:900000:1000\n");
-	add_line(&subgid, "virtfs-test:700000:2000\n");
-	add_line(&passwd, "virtfs-test:x:54321:54321::/:/bin/false\n");
+	cr_assert_eq(unshare(CLONE_NEWNS), 0);
+	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	add_line("/etc/subuid", "54321:700000:1000\n54321:800000:1000\n54322:900000:1000\n");
+	add_line("/etc/subgid", "virtfs-test:700000:2000\n");
+	add_line("/etc/passwd", "virtfs-test:x:54321:54321::/:/bin/false\n");
 }
 
-static void end_with_subids(void)
-{
-	if (subuid.fd < 0)
-		return;
-	take_line_out(&passwd);
-	take_line_out(&subgid);
-	take_line_out(&subuid);
-}
-
-Test(rootless, subordinate_ids_are_the_guests_other_users, .init = start_with_subids,
-     .fini = end_with_subids)
+Test(rootless, subordinate_ids_are_the_guests_other_users, .init = start_with_subids)
 {
 	start_as_user(ARGS("--subids"));
 	cr_assert_not(strstr(rig_log(&rig), "warning"), "%s", rig.log);
@@ -289,13 +268,13 @@ Test(rootless, subordinate_ids_are_the_guests_other_users, .init = start_with_su
 }
 
 /* Ids that nobody gave the user. */
-Test(rootless, ids_of_others_are_not_to_be_had, .init = start_with_subids, .fini = end_with_subids)
+Test(rootless, ids_of_others_are_not_to_be_had, .init = start_with_subids)
 {
 	must_not_serve(ARGS("--uid-map", ":0:0:1:"), "--uid-map: the ids cannot be mapped so");
 	must_not_serve(ARGS("--gid-map", ":0:0:1:"), "--gid-map: the ids cannot be mapped so");
 }
 
-Test(rootless, maps_of_subordinate_ids, .init = start_with_subids, .fini = end_with_subids)
+Test(rootless, maps_of_subordinate_ids, .init = start_with_subids)
 {
 	start_as_user(ARGS("--uid-map", ":0:54321:1:", "--uid-map", ":1000:700000:10:", "--gid-map",
 	                   ":0:54321:1:"));
