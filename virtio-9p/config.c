@@ -78,7 +78,7 @@ static const struct option_row rows[] = {
     [OPT_MAX_OPEN_FILES] = {"max-open-files", 0, "N",
                             "files and directories clients may have open (default 61440)"},
     [OPT_MAX_LOCKS] = {"max-locks", 0, "N",
-                       "ranges of files that clients may have locked (default 16384)"},
+                       "ranges of files that clients may have locked (default 8192)"},
     [OPT_LOG_RATE] = {"log-rate", 0, "N",
                       "warnings of each kind that clients may bring about in 10 s (default 8)"},
     [OPT_POLL_US] =

@@ -26,7 +26,7 @@
 #define P9_FIDS_USUAL        (2u << 20)
 #define P9_XATTR_BYTES_USUAL (8u << 20)
 #define P9_OPEN_FILES_USUAL  61440 /* of the 65536 descriptors that a device may have */
-#define P9_LOCKS_USUAL       16384
+#define P9_LOCKS_USUAL       8192
 /* of one */
 #define P9_REQUESTS_USUAL 512
 

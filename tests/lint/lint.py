@@ -293,6 +293,28 @@ def check_tests_of_tables():
     report('each promise of the threat model and each requirement of disks has a test', problems)
 
 
+def check_confinement():
+    """Each rule of AppArmor and SELinux names, in a comment behind it, a function that exists."""
+    problems = []
+    for path in [f for f in tracked() if re.match(r'launcher/(apparmor/|selinux/.*\.te$)', f)]:
+        for number, line in enumerate(text(path).split('\n'), 1):
+            rule = line.split('#')[0].strip()
+            if not re.match(r'(allow|type_transition)\b', rule) and not (path.startswith('launcher/apparmor/') and rule.endswith(',')):
+                continue
+            where = re.search(r'# (\S+/\S+\.c):(\w+)$', line)
+            if rule.startswith('abi ') or rule.startswith('include '):
+                continue
+            if not where:
+                problems.append(f'{path}:{number}: no FILE:FUNCTION says who needs it')
+            elif not os.path.isfile(os.path.join(ROOT, where.group(1))) or not re.search(rf'\b{where.group(2)}\(', text(where.group(1))):
+                problems.append(f'{path}:{number}: {where.group(1)} has no {where.group(2)}')
+    report('each rule of AppArmor and SELinux names a function that exists', problems)
+    check_tool('AppArmor takes its profiles', ['apparmor_parser', '--skip-kernel-load', '--skip-cache'],
+               [f for f in tracked() if f.startswith('launcher/apparmor/')])
+    check_tool('SELinux takes its module', ['checkmodule', '-M', '-m', '-o', os.path.join(BUILD, 'virtfs.mod')],
+               ['launcher/selinux/virtfs.te'])
+
+
 def check_manual():
     """Every option that --help shows is an =item of the manual page, and the other way round."""
     problems = []
@@ -345,6 +367,7 @@ def main():
     check_headers(sources)
     check_policies()
     check_tests_of_tables()
+    check_confinement()
     check_manual()
     check_links(files)
     check_tool('the table of docs/protocol-rpc.md is that of wire/rpc.def', ['python3', 'docs/rpc_table.py'], [])
