@@ -193,11 +193,22 @@ static int run_tool(pid_t pid, const struct kind *k, const struct id_map *map)
 	return EXIT_FAILURE;
 }
 
+/* This process's number as /proc has it: in a PID namespace getpid(2) tells another. */
+static pid_t number_in_proc(void)
+{
+	char text[NUMBER_SIZE] = "";
+	uint64_t n = 0;
+
+	if (readlink("/proc/self", text, sizeof(text) - 1) < 0 || !parse_u64(text, INT32_MAX, &n))
+		return getpid();
+	return (pid_t)n;
+}
+
 /* A process that stays outside, and maps ids when the byte comes that says that the namespace is there. */
 static int start_mapper(const struct kind *k, const struct id_map *map, int go, int go_end,
                         pid_t *ret_pid)
 {
-	pid_t target = getpid();
+	pid_t target = number_in_proc();
 	char byte;
 
 	*ret_pid = fork();
@@ -268,9 +279,9 @@ static int enter_alone(const struct id_map maps[KINDS])
 
 	if (r < 0)
 		return r;
-	r = write_file(getpid(), "setgroups", "deny", 4);
+	r = write_file(number_in_proc(), "setgroups", "deny", 4);
 	for (size_t i = 0; r == 0 && i < KINDS; i++)
-		r = write_map(getpid(), &kinds[i], &maps[i]);
+		r = write_map(number_in_proc(), &kinds[i], &maps[i]);
 	if (r < 0)
 		log_error("cannot map the user's own ids: %s", errno_name(r));
 	return r;

@@ -273,6 +273,18 @@ Test(launcher, the_helper_is_the_first_process_of_a_pid_namespace)
 	must_print("the helper ended with status 143");
 }
 
+/* There the helper's number is not that which its maps are written by. */
+Test(launcher, the_helper_maps_ids_in_its_pid_namespace)
+{
+	rig_needs_root("ids of others");
+	cr_assert_eq(chmod(rig.dir, 0755), 0);
+	cr_assert_eq(chown(rig.export, 700000, 700000), 0);
+	cr_assert_eq(run(ARGS("proxy", "--uid-map", ":0:700000:9:", "--gid-map",
+	                      ":0:700000:9:", rig.export, "--", "sleep", "0.5")),
+	             0, "%s", output);
+	must_print("serving");
+}
+
 Test(launcher, serve_tells_what_qemu_needs)
 {
 	cr_assert_eq(run(ARGS("serve", rig.export, "--vhost-user", "/run/a'b", "--tag", "share",
