@@ -2,11 +2,13 @@
 /* device.c: what a disk tells of itself, its write cache, and how it is told of a new size. */
 #include "tests/lib/blk_rig.h"
 
+#include "tests/lib/slow_fuse.h"
 #include "tests/lib/vu_rig.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 static struct blk_rig rig;
@@ -83,8 +85,6 @@ Test(blk_device, o_direct_tells_the_blocks_that_it_needs)
 
 /* ---- the write cache ---- */
 
-/* How often the device calls fdatasync(2) is told by its own count of them in the file's time: no. So by /proc/PID/io: no.
- * What is seen from outside is the field; that a write is safe is the model of kill -9 in tests/guest. */
 static uint8_t set_write_cache(uint8_t value)
 {
 	uint8_t message[13] = {32, 0, 0, 0, 1};
@@ -125,4 +125,83 @@ Test(blk_device, nothing_else_of_the_configuration_can_be_written)
 	cr_assert_eq(blk_config(&rig).capacity, BLK_SIZE / 512);
 	cr_assert(blk_serves(&rig));
 	blk_rig_end(&rig);
+}
+
+/* ---- what is safe, and when: an image on a file system that answers no fsync(2) until it is let ---- */
+
+static struct slow_fuse slow;
+static const char *missing;
+
+static void mount_slow(struct blk_rig *r)
+{
+	(void)snprintf(r->image, sizeof(r->image), "%s/slow", r->dir);
+	cr_assert_eq(mkdir(r->image, 0755), 0);
+	missing = slow_fuse_start(&slow, r->image);
+	if (!missing)
+		(void)snprintf(r->image, sizeof(r->image), "%s/slow/a", r->dir);
+	else
+		(void)snprintf(r->image, sizeof(r->image), "%s/image", r->dir);
+}
+
+static void end_slow(void)
+{
+	if (!missing)
+		slow_fuse_end(&slow);
+	blk_rig_end(&rig);
+}
+
+static void start_slow(uint64_t without)
+{
+	char path[96];
+
+	cr_assert(blk_rig_start(
+	    &rig,
+	    &(struct blk_opt){.size = SLOW_FILE_SIZE, .choose = mount_slow, .without = without}));
+	(void)snprintf(path, sizeof(path), "%s/slow", rig.dir);
+	(void)umount2(path, MNT_DETACH);
+	if (missing) {
+		end_slow();
+		cr_skip("%s", missing);
+	}
+	slow_fuse_hold(&slow, 1ull << FUSE_FSYNC);
+}
+
+/* Whether it is answered before it is safe. */
+static bool answers_at_once(struct blk_request *q)
+{
+	bool at_once;
+
+	(void)blk_offer(&rig, 0, q);
+	at_once = blk_wait(&rig, 0, 200);
+	cr_assert_eq(slow_fuse_wait(&slow, at_once ? 0 : 1), true,
+	             "nothing waits for fsync, and there is no answer");
+	slow_fuse_release(&slow);
+	cr_assert(at_once || blk_wait(&rig, 0, VU_PATIENCE_MS));
+	cr_assert_eq(q->status, VIRTIO_BLK_S_OK);
+	slow_fuse_hold(&slow, 1ull << FUSE_FSYNC);
+	return at_once;
+}
+
+static uint8_t block[512];
+static struct blk_request a_write = {
+    .type = VIRTIO_BLK_T_OUT, .sector = 1, .out = block, .out_size = 512};
+static struct blk_request a_flush = {.type = VIRTIO_BLK_T_FLUSH};
+
+Test(blk_device, a_flush_is_answered_when_it_is_safe_and_a_write_without_a_write_cache)
+{
+	start_slow(0);
+	cr_assert(answers_at_once(&a_write));
+	cr_assert_not(answers_at_once(&a_flush));
+	cr_assert_eq(set_write_cache(0), 0);
+	cr_assert_not(answers_at_once(&a_write));
+	cr_assert_eq(set_write_cache(1), 1);
+	cr_assert(answers_at_once(&a_write));
+	end_slow();
+}
+
+Test(blk_device, a_driver_that_cannot_flush_has_no_write_cache)
+{
+	start_slow(BLK_F(FLUSH));
+	cr_assert_not(answers_at_once(&a_write));
+	end_slow();
 }

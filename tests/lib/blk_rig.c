@@ -68,6 +68,8 @@ bool blk_rig_start(struct blk_rig *r, const struct blk_opt *o)
 	cr_assert_not_null(mkdtemp(r->dir));
 	(void)snprintf(r->image, sizeof(r->image), "%s/image", r->dir);
 	(void)snprintf(r->path, sizeof(r->path), "%s/vhost-user", r->dir);
+	if (r->o.choose)
+		r->o.choose(r);
 	r->fd = open(r->image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	cr_assert_geq(r->fd, 0);
 	cr_assert_eq(ftruncate(r->fd, (off_t)(r->o.size ? r->o.size : BLK_SIZE)), 0);

@@ -32,12 +32,15 @@
 
 struct blk_rig;
 
+struct blk_rig;
+
 struct blk_opt {
 	const char *place; /* where the image is; NULL: /dev/shm */
 	uint64_t size;     /* 0: BLK_SIZE */
 	int flags;         /* of open(2), besides O_RDWR, or O_RDONLY if readonly */
 	bool readonly;
-	const char *format;                 /* NULL: raw */
+	const char *format;                /* NULL: raw */
+	void (*choose)(struct blk_rig *r); /* when dir is there: it may set image to another path */
 	void (*prepare)(struct blk_rig *r); /* before the device starts; may set data_fd */
 	bool fails;                         /* the device's start does: nobody connects */
 	const char *more;                   /* of --disk, begins with a comma; or NULL */
