@@ -75,9 +75,17 @@ static void root_must_be_empty(void)
 	cr_assert_lt(mkdir(proc_path(rig.device, "cwd/new"), 0755), 0);
 }
 
+static void be_in_groups(void)
+{
+	static const gid_t groups[] = {4, 27};
+
+	if (setgroups(ARRAY_SIZE(groups), groups) < 0)
+		_exit(99);
+}
+
 Test(device_walls, nobody_and_no_right)
 {
-	start(NULL, NULL);
+	start(NULL, be_in_groups);
 	must_have_no_right();
 	cr_assert_str_eq(status("CapBnd"), NO_CAPS);
 	cr_assert_str_eq(status("Seccomp_filters"), "1");
@@ -269,8 +277,13 @@ static void be_somebody(void)
 
 Test(device_walls, an_ordinary_users_device_has_the_same_walls)
 {
+	struct stat st;
+
 	start(ARGS("--sandbox", "namespace"), be_somebody);
 	must_have_no_right();
+	/* A change of the user, which root's device makes, would do this by itself. */
+	cr_assert_eq(stat(proc_path(rig.device, "mem"), &st), 0);
+	cr_assert_eq(st.st_uid, 0);
 	cr_assert_str_eq(status("CapBnd"), NO_CAPS);
 	cr_assert_str_eq(status("Uid"), "12345\t12345\t12345\t12345");
 	must_be_apart();
