@@ -21,7 +21,7 @@
 #define CROWD_NS     50000  /* how often to ask whether more want a CPU than there are */
 #define CROWD_SURE   32 /* times that they do, less two for each that they do not, are a crowd; */
 #define CROWD_NONE   2
-#define CROWD_AGAIN  28     /* where that count goes on when looking begins anew */
+#define CROWD_AGAIN  16     /* where that count goes on when looking begins anew */
 #define TAKEN_NS     500000 /* a look that takes so long is one too: another had our CPU meanwhile; */
 #define AWAY_MIN_NS  2000000  /* then there is no looking for so long; twice that the next time, */
 #define AWAY_MAX_NS  64000000 /* up to this */
@@ -308,7 +308,7 @@ static void wait_for_events(struct loop *l, bool busy)
 		return;
 	}
 	if (learns && l->score > 0 && from > l->away_until && look_for_a_while(l, from)) {
-		if (l->crowd < CROWD_SURE)
+		if (l->crowd < CROWD_AGAIN)
 			l->away_ns = l->away_ns / 2 > AWAY_MIN_NS ? l->away_ns / 2 : AWAY_MIN_NS;
 		learn(l, true);
 		return;

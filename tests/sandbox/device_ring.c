@@ -43,8 +43,8 @@ static int take_ring(pid_t pid)
 		char link[64] = "", name[280];
 
 		(void)snprintf(name, sizeof(name), "fd/%s", e->d_name);
-		(void)readlink(proc_path(pid, name), link, sizeof(link) - 1);
-		if (strcmp(link, "anon_inode:[io_uring]") == 0)
+		if (readlink(proc_path(pid, name), link, sizeof(link) - 1) > 0 &&
+		    strcmp(link, "anon_inode:[io_uring]") == 0)
 			fd = (int)syscall(SYS_pidfd_getfd, device, strtol(e->d_name, NULL, 10), 0);
 	}
 	(void)closedir(d);
