@@ -449,7 +449,8 @@ Test(stop, a_disconnect_within_a_message)
 
 Test(stop, hundreds_of_connections)
 {
-	long anonymous = 0;
+	/* KiB. A leak grows in both halves, the heap by a busy moment in one. */
+	long first = 0, second = 0, last;
 
 	for (int i = 0; i < 400; i++) {
 		enum vu_rig_until how[] = {VU_RIG_CONNECTED, VU_RIG_MEMORY, VU_RIG_RING,
@@ -462,16 +463,19 @@ Test(stop, hundreds_of_connections)
 				(void)P9_SEND(c, WALK, walk, .fid = 0, .newfid = 1 + k,
 				              .names = "f");
 		if (i == 99)
-			anonymous = vu_rig_device_proc(&rig, "RssAnon");
+			first = vu_rig_device_proc(&rig, "RssAnon");
+		if (i == 249)
+			second = vu_rig_device_proc(&rig, "RssAnon");
 	}
 	vu_rig_down(&rig);
 	vu_rig_baseline(&rig);
 	for (int i = 0; i < 500 && atomic_load(&helper.synth.held) > 1; i++)
 		vu_sleep_ms(10);
 	cr_assert_leq(atomic_load(&helper.synth.held), 1, "the helper is left with nodes");
-	cr_assert_lt(vu_rig_device_proc(&rig, "RssAnon") - anonymous, is_sanitized() ? 16384 : 512,
-	             "memory grows with connections: %ld KiB, then %ld", anonymous,
-	             vu_rig_device_proc(&rig, "RssAnon"));
+	last = vu_rig_device_proc(&rig, "RssAnon");
+	cr_assert_lt(second - first < last - second ? second - first : last - second,
+	             is_sanitized() ? 8192 : 256,
+	             "memory grows with connections: %ld KiB, %ld, %ld", first, second, last);
 	vu_rig_up(&rig, VU_RIG_SESSION);
 	cr_assert(p9_alive(c));
 }
