@@ -62,10 +62,7 @@ static uint64_t state = 7;
 
 static uint32_t any(uint32_t below)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (uint32_t)(state % below);
+	return (uint32_t)(blk_random(&state) % below);
 }
 
 static const uint32_t types[] = {0, 1, 4, 8, 11, 13, 14, 2, 0x80000000};

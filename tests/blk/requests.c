@@ -350,10 +350,7 @@ static uint64_t state = 42;
 
 static uint32_t any(uint32_t below)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (uint32_t)(state % below);
+	return (uint32_t)(blk_random(&state) % below);
 }
 
 static void model_write(uint32_t sector, uint32_t sectors)

@@ -180,17 +180,21 @@ struct virtio_blk_config blk_config(struct blk_rig *r)
 	return c;
 }
 
+uint64_t blk_random(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
 void blk_fill(void *to, size_t size, uint32_t seed)
 {
 	uint8_t *bytes = to;
 	uint64_t state = (seed + 1) * 0x9e3779b97f4a7c15ull;
 
-	for (size_t i = 0; i < size; i++) {
-		state ^= state << 13;
-		state ^= state >> 7;
-		state ^= state << 17;
-		bytes[i] = (uint8_t)state;
-	}
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (uint8_t)blk_random(&state);
 }
 
 /* ---- requests ---- */

@@ -138,6 +138,9 @@ bool blk_breaks(struct blk_rig *r, struct blk_request *q);
 /** blk_serves() - Whether what is written now is read. */
 bool blk_serves(struct blk_rig *r);
 
+/** blk_random() - The next of a fixed stream of numbers (xorshift64); *state is not 0. */
+uint64_t blk_random(uint64_t *state);
+
 /** blk_fill() - A pattern that tells sectors apart. */
 void blk_fill(void *to, size_t size, uint32_t seed);
 

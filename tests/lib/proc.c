@@ -62,6 +62,22 @@ bool proc_shares(pid_t pid, const char *space)
 	return strcmp(ours, its) == 0;
 }
 
+void proc_mounts_one(pid_t pid)
+{
+	FILE *f = fopen(proc_path(pid, "mountinfo"), "re");
+	char line[1024];
+	int mounts = 0;
+
+	cr_assert_not_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		cr_assert_not_null(strstr(line, " / "), "%s", line);
+		cr_assert_not_null(strstr(line, "nosuid,nodev,noexec"), "%s", line);
+		mounts++;
+	}
+	(void)fclose(f);
+	cr_assert_eq(mounts, 1);
+}
+
 pid_t proc_child(pid_t parent, const char *name)
 {
 	DIR *d = opendir("/proc");

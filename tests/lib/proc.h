@@ -21,6 +21,9 @@ uint64_t proc_limit(pid_t pid, const char *name);
 /** proc_shares() - Whether it is in the same namespace ("mnt", "net" and so on) as this process. */
 bool proc_shares(pid_t pid, const char *space);
 
+/** proc_mounts_one() - Fails unless one whole file system alone is mounted where it is, without set-id, devices and exec. */
+void proc_mounts_one(pid_t pid);
+
 /** proc_child() - A child of a process, by the beginning of its name; -1 if there is none. */
 pid_t proc_child(pid_t parent, const char *name);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* rootless.c: a helper that an ordinary user starts: what it may, what the guest sees, and what it may not. */
 #include "tests/lib/legacy_peer.h"
+#include "tests/lib/proc.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/rpc_peer.h"
 
@@ -128,26 +129,13 @@ Test(rootless, no_devices)
 /* The walls are those that root's helper has. */
 Test(rootless, the_walls_stand)
 {
-	char line[1024], path[64];
-	FILE *f;
-	int mounts = 0;
-
 	start_as_user(ARGS("--sandbox", "namespace"));
 	cr_assert_str_eq(rig_proc(&rig, "CapEff"), "00000000080000db");
 	cr_assert_str_eq(rig_proc(&rig, "CapBnd"), "0000000000000000");
 	cr_assert_str_eq(rig_proc(&rig, "NoNewPrivs"), "1");
 	cr_assert_str_eq(rig_proc(&rig, "Seccomp"), "2");
 	cr_assert_str_eq(rig_proc(&rig, "Uid"), "54321\t54321\t54321\t54321");
-	(void)snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)rig.helper);
-	f = fopen(path, "re");
-	cr_assert_not_null(f);
-	while (fgets(line, sizeof(line), f)) {
-		cr_assert_not_null(strstr(line, " / "), "%s", line);
-		cr_assert_not_null(strstr(line, "nosuid,nodev,noexec"), "%s", line);
-		mounts++;
-	}
-	(void)fclose(f);
-	cr_assert_eq(mounts, 1);
+	proc_mounts_one(rig.helper);
 	cr_assert_eq(rig_end(&rig), 0);
 }
 

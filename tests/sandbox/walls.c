@@ -73,21 +73,9 @@ Test(walls, limits)
 
 Test(walls, nothing_is_mounted_but_the_export)
 {
-	char line[1024];
-	int mounts = 0;
-	FILE *f;
-
 	if (!in_namespaces())
 		cr_skip_test("no mount namespaces here");
-	f = fopen(proc_path(rig.helper, "mountinfo"), "re");
-	cr_assert_not_null(f);
-	while (fgets(line, sizeof(line), f)) {
-		cr_assert_not_null(strstr(line, " / "), "%s", line);
-		cr_assert_not_null(strstr(line, "nosuid,nodev,noexec"), "%s", line);
-		mounts++;
-	}
-	(void)fclose(f);
-	cr_assert_eq(mounts, 1);
+	proc_mounts_one(rig.helper);
 }
 
 Test(walls, namespaces_of_its_own)
