@@ -2,10 +2,10 @@
 #include "common/loop.h"
 
 #include "common/cleanup.h"
-#include "common/cpus.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <time.h>
 
@@ -14,17 +14,14 @@
 #define IDLE_ROUNDS 4
 
 /* Looking before sleeping. */
-#define LOOKS_A_POLL 8      /* looks at memory between two that ask the kernel */
-#define SCORE_MAX    8      /* of waits that were short lately */
-#define SCORE_MISS   1      /* what a long one takes of them */
-#define WAKE_NS      300000 /* what a wake-up may add to a wait that looking would have spared */
-#define CROWD_NS     50000  /* how often to ask whether more want a CPU than there are */
-#define CROWD_SURE   32 /* times that they do, less two for each that they do not, are a crowd; */
-#define CROWD_NONE   2
-#define CROWD_AGAIN  16     /* where that count goes on when looking begins anew */
-#define TAKEN_NS     500000 /* a look that takes so long is one too: another had our CPU meanwhile; */
-#define AWAY_MIN_NS  2000000  /* then there is no looking for so long; twice that the next time, */
-#define AWAY_MAX_NS  64000000 /* up to this */
+#define LOOKS_A_POLL 8         /* looks at memory between two that ask the kernel */
+#define SCORE_MAX    8         /* of waits that were short lately */
+#define SCORE_MISS   1         /* what a long one takes of them */
+#define WAKE_NS      300000    /* what a wake-up may add to a wait that looking would have spared */
+#define TAKEN_NS     500000    /* who keeps our CPU for so long after we gave way has work to do: */
+#define AWAY_MIN_NS  2000000   /* then there is no looking for so long; twice that the next time, */
+#define AWAY_MAX_NS  512000000 /* up to this; */
+#define AWAY_SHRINK  256       /* each look that pays off takes such a part of it away */
 
 struct loop {
 	int epoll;
@@ -39,10 +36,7 @@ struct loop {
 	int idle_count;
 	struct loop_poller *pollers;
 	uint64_t poll_ns;
-	int score;
-	struct cpus_load load;
-	uint64_t asked_ns; /* when it was last asked for a crowd */
-	int crowd;         /* how often there was one lately, less how often there was none */
+	int scores[2]; /* of waits for what may come at any time, and for what is under way */
 	uint64_t away_ns, away_until;
 };
 
@@ -59,7 +53,6 @@ int loop_new(struct loop **ret)
 		free(l);
 		return -errno;
 	}
-	l->load.fd = -1;
 	*ret = l;
 	return 0;
 }
@@ -69,7 +62,6 @@ void loop_free(struct loop *l)
 	if (!l)
 		return;
 	fd_close(&l->epoll);
-	cpus_load_close(&l->load);
 	free(l);
 }
 
@@ -157,12 +149,6 @@ void loop_poll_for(struct loop *l, uint64_t ns)
 	l->poll_ns = ns;
 }
 
-void loop_mind_crowds(struct loop *l)
-{
-	cpus_load_close(&l->load);
-	cpus_load_open(&l->load);
-}
-
 void loop_poll(struct loop *l, struct loop_poller *p)
 {
 	p->next = l->pollers;
@@ -239,36 +225,38 @@ static bool arm_all(const struct loop *l)
 	return came;
 }
 
-/* Whether others wait for a CPU most of the time: looking takes it from them. Some always do, for a moment. */
-static bool crowded(struct loop *l, uint64_t now)
+static bool any_busy(const struct loop *l)
 {
-	if (now - l->asked_ns < CROWD_NS)
-		return false;
-	l->asked_ns = now;
-	if (!cpus_crowded(&l->load)) {
-		l->crowd = l->crowd > CROWD_NONE ? l->crowd - CROWD_NONE : 0;
-		return false;
+	for (struct loop_poller *p = l->pollers; p; p = p->next) {
+		if (p->busy && p->busy(p))
+			return true;
 	}
-	if (l->crowd < CROWD_SURE)
-		l->crowd++;
-	return l->crowd == CROWD_SURE;
+	return false;
 }
 
 static void stay_away(struct loop *l, uint64_t now)
 {
 	l->away_until = now + l->away_ns;
-	l->crowd = CROWD_AGAIN;
 	l->away_ns = 2 * l->away_ns < AWAY_MAX_NS ? 2 * l->away_ns : AWAY_MAX_NS;
 }
 
-/* Looks for a while. Return: whether there is something to do; events, perhaps. */
+/*
+ * Looks for a while, giving way before each few looks to whoever else wants this CPU. One who goes back to sleep soon, as
+ * the helper after its reply, costs nothing; one who stays has work of its own, which looking would take the CPU from.
+ * Return: whether there is something to do; events, perhaps.
+ */
 static bool look_for_a_while(struct loop *l, uint64_t from)
 {
 	uint64_t before = from, now;
 
-	/* At first there may be those who go on with what was just done. */
-	l->asked_ns = from;
 	do {
+		(void)sched_yield();
+		now = loop_now();
+		if (now - before > TAKEN_NS) {
+			stay_away(l, now);
+			return false;
+		}
+		before = now;
 		for (int i = 0; i < LOOKS_A_POLL; i++) {
 			if (any_found(l))
 				return true;
@@ -276,24 +264,25 @@ static bool look_for_a_while(struct loop *l, uint64_t from)
 		l->event_count = epoll_wait(l->epoll, l->events, EVENTS_MAX, 0);
 		if (l->event_count != 0)
 			return true;
-		now = loop_now();
-		if (now - before > TAKEN_NS || crowded(l, now)) {
-			stay_away(l, now);
-			return false;
-		}
-		before = now;
 	} while (now - from < l->poll_ns);
 	return false;
 }
 
 /* Short waits raise the score and long ones lower it, spent looking or asleep: so looking begins and ends by itself. */
-static void learn(struct loop *l, bool was_short)
+static void learn(int *score, bool was_short)
 {
-	l->score += was_short ? 1 : -SCORE_MISS;
-	if (l->score < 0)
-		l->score = 0;
-	else if (l->score > SCORE_MAX)
-		l->score = SCORE_MAX;
+	*score += was_short ? 1 : -SCORE_MISS;
+	if (*score < 0)
+		*score = 0;
+	else if (*score > SCORE_MAX)
+		*score = SCORE_MAX;
+}
+
+static void paid_off(struct loop *l)
+{
+	l->away_ns -= l->away_ns / AWAY_SHRINK;
+	if (l->away_ns < AWAY_MIN_NS)
+		l->away_ns = AWAY_MIN_NS;
 }
 
 /* busy: there is something to do whatever comes. */
@@ -301,23 +290,23 @@ static void wait_for_events(struct loop *l, bool busy)
 {
 	bool learns = l->pollers && l->poll_ns > 0 && !any_awaits(l);
 	uint64_t from = learns ? loop_now() : 0;
+	int *score = &l->scores[learns && any_busy(l)];
 
 	l->event_count = 0;
 	if (busy || any_found(l)) {
 		l->event_count = epoll_wait(l->epoll, l->events, EVENTS_MAX, 0);
 		return;
 	}
-	if (learns && l->score > 0 && from > l->away_until && look_for_a_while(l, from)) {
-		if (l->crowd < CROWD_AGAIN)
-			l->away_ns = l->away_ns / 2 > AWAY_MIN_NS ? l->away_ns / 2 : AWAY_MIN_NS;
-		learn(l, true);
+	if (learns && *score > 0 && from > l->away_until && look_for_a_while(l, from)) {
+		paid_off(l);
+		learn(score, true);
 		return;
 	}
 	if (arm_all(l))
 		return;
 	l->event_count = epoll_wait(l->epoll, l->events, EVENTS_MAX, time_left(l));
 	if (learns)
-		learn(l, loop_now() - from < l->poll_ns + WAKE_NS);
+		learn(score, loop_now() - from < l->poll_ns + WAKE_NS);
 }
 
 int loop_run(struct loop *l)

@@ -60,7 +60,7 @@ void loop_idle_remove(struct loop *l, void *context);
  * struct loop_poller - what takes part in looking before sleeping; each member may be NULL
  *
  * Being woken costs more than many looks, so the loop goes on looking for a while after the last event, where that has paid
- * off lately, and not while others want the CPU.
+ * off lately; it gives way to others who want the CPU (sched_yield(2)), and does not look for a while where one has kept it.
  */
 struct loop_poller {
 	/* Whether there is something to do that no descriptor has told; idle calls will do it. */
@@ -69,20 +69,14 @@ struct loop_poller {
 	bool (*arm)(struct loop_poller *p);
 	/* Whether something is under way in a process that had better run on this CPU: then there is no looking. */
 	bool (*awaits)(struct loop_poller *p);
+	/* Whether the kernel is at work for it: what such waits are like is learnt apart from others. */
+	bool (*busy)(struct loop_poller *p);
 	struct loop_poller *next;
 };
 
 /** loop_poll_for() - Look for so long at most (LOOP_POLL_NS at first); 0: never. */
 #define LOOP_POLL_NS 500000
 void loop_poll_for(struct loop *l, uint64_t ns);
-
-/**
- * loop_mind_crowds() - No looking while more processes want a CPU than there are
- *
- * Opens a file: before the process gives that right away. Where the kernel does not tell, it is noticed only by who takes
- * the CPU away for long.
- */
-void loop_mind_crowds(struct loop *l);
 
 void loop_poll(struct loop *l, struct loop_poller *p);
 void loop_poll_remove(struct loop *l, struct loop_poller *p);

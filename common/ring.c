@@ -124,6 +124,11 @@ static bool look(struct loop_poller *p)
 	return r->under_way > 0 && has_completions(r);
 }
 
+static bool busy(struct loop_poller *p)
+{
+	return ((struct ring *)((char *)p - offsetof(struct ring, poller)))->under_way > 0;
+}
+
 /* Only before a sleep is there to be an event. */
 static bool arm(struct loop_poller *p)
 {
@@ -238,7 +243,7 @@ int ring_new_files(struct loop *l, unsigned entries, unsigned files, bool writes
 
 	if (e < 0)
 		return e;
-	(*ret)->poller = (struct loop_poller){.look = look, .arm = arm};
+	(*ret)->poller = (struct loop_poller){.look = look, .arm = arm, .busy = busy};
 	loop_poll(l, &(*ret)->poller);
 	return 0;
 }

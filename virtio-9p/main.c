@@ -280,7 +280,6 @@ static int start(struct device *d, struct config *c)
 	if (r < 0)
 		return r;
 	cpus_init();
-	loop_mind_crowds(d->loop);
 	loop_poll_for(d->loop, (uint64_t)c->poll_us * 1000);
 	complain_rate(c->log_rate);
 	host.context = d;

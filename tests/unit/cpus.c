@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* cpus.c: keeping to a processor; whether more want one than there are. */
+/* cpus.c: keeping to a processor. */
 #include "common/cpus.h"
 #include "common/compiler.h"
-#include "tests/lib/crowd.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
-#include <time.h>
-#include <unistd.h>
 
 TestSuite(cpus, .timeout = 60);
 
@@ -42,35 +38,4 @@ Test(cpus, none_that_is_not_there)
 	cr_assert_not(cpus_have(CPU_SETSIZE));
 	cr_assert_not(cpus_have(CPUS_ANY));
 	cr_assert_eq(cpus_keep_to(CPU_SETSIZE), -EINVAL);
-}
-
-Test(cpus, more_than_there_are_is_a_crowd)
-{
-	struct cpus_load load;
-	struct crowd crowd;
-	unsigned seen = 0;
-
-	cpus_load_open(&load);
-	cr_assert_geq(load.fd, 0);
-	cr_assert_eq(fcntl(load.fd, F_GETFD), FD_CLOEXEC);
-	crowd_start(&crowd);
-	for (int i = 0; i < 100; i++) {
-		(void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-		seen += cpus_crowded(&load);
-	}
-	crowd_end(&crowd);
-	cpus_load_close(&load);
-	cr_assert_gt(seen, 90);
-}
-
-Test(cpus, as_many_as_there_are_is_none)
-{
-	struct cpus_load load;
-
-	cpus_load_open(&load);
-	load.cpus = 100000; /* of a machine that has them */
-	cr_assert_not(cpus_crowded(&load));
-	cpus_load_close(&load);
-	cr_assert_eq(load.fd, -1);
-	cr_assert_not(cpus_crowded(&load), "where there is no knowing");
 }
