@@ -144,45 +144,53 @@ Test(clients, too_many_are_turned_away_and_the_others_go_on)
 	cr_assert(p9_alive(c));
 }
 
+static void come_and_go(int i)
+{
+	struct p9_client other;
+
+	p9_rig_connect(&rig, &other, false);
+	p9_open(&other, 1, "f", 2);
+	for (uint32_t fid = 10; fid < 40; fid++)
+		(void)P9_SEND(&other, WALK, walk, .fid = 0, .newfid = fid, .names = "f");
+	(void)P9_SEND(&other, LOPEN, lopen, .fid = 10);
+	(void)P9_SEND(&other, READ, read, .fid = 1, .count = 4096);
+	(void)P9_SEND(&other, FSYNC, fsync, .fid = 1);
+	(void)P9_SEND(&other, LOCK, lock, .fid = 1, .type = P9_LOCK_TYPE_RDLCK, .client_id = "c");
+	(void)P9_SEND(&other, XATTRWALK, xattrwalk, .fid = 1, .newfid = 50);
+	if (i % 2)
+		(void)p9_alive(&other);
+	if (i % 3 == 0) /* and half a message */
+		p9_send_raw(&other, "\x40\0\0\0\x74", 5);
+	p9_client_end(&other);
+}
+
+/* Return: by how many KiB the device grew with 200 such clients. */
+static long growth(int fds)
+{
+	long kib = rss_kib(rig.device);
+
+	for (int i = 0; i < 200; i++)
+		come_and_go(i);
+	/* On a busy machine the device is behind. */
+	for (int i = 0; i < 200 && fd_count(rig.device) != fds; i++)
+		settle();
+	cr_assert(p9_alive(c));
+	cr_assert_eq(fd_count(rig.device), fds, "descriptors of clients that went stay");
+	return rss_kib(rig.device) - kib;
+}
+
 Test(clients, one_that_goes_in_the_midst_leaves_nothing)
 {
-	int fds = 0;
-	long kib = 0;
+	int fds, times = 0;
 
-	for (int i = 0; i < 500; i++) {
-		struct p9_client other;
-
-		if (i == 50) {
-			settle();
-			fds = fd_count(rig.device);
-			kib = rss_kib(rig.device);
-		}
-		p9_rig_connect(&rig, &other, false);
-		p9_open(&other, 1, "f", 2);
-		for (uint32_t fid = 10; fid < 40; fid++)
-			(void)P9_SEND(&other, WALK, walk, .fid = 0, .newfid = fid, .names = "f");
-		(void)P9_SEND(&other, LOPEN, lopen, .fid = 10);
-		(void)P9_SEND(&other, READ, read, .fid = 1, .count = 4096);
-		(void)P9_SEND(&other, FSYNC, fsync, .fid = 1);
-		(void)P9_SEND(&other, LOCK, lock, .fid = 1, .type = P9_LOCK_TYPE_RDLCK,
-		              .client_id = "c");
-		(void)P9_SEND(&other, XATTRWALK, xattrwalk, .fid = 1, .newfid = 50);
-		if (i % 2)
-			(void)p9_alive(&other);
-		if (i % 3 == 0) /* and half a message */
-			p9_send_raw(&other, "\x40\0\0\0\x74", 5);
-		p9_client_end(&other);
-	}
+	for (int i = 0; i < 50; i++)
+		come_and_go(i);
 	settle();
-	cr_assert(p9_alive(c));
-	/* On a busy machine the device is behind. */
-	for (int i = 0; i < 100 && (fd_count(rig.device) != fds ||
-	                            (!is_sanitized() && rss_kib(rig.device) - kib >= 512));
-	     i++)
-		settle();
-	cr_assert_eq(fd_count(rig.device), fds, "descriptors of clients that went stay");
-	if (!is_sanitized())
-		cr_assert_lt(rss_kib(rig.device) - kib, 512);
+	fds = fd_count(rig.device);
+	/* More of them at once than ever before take memory that stays with malloc; a leak takes some each time. */
+	while (growth(fds) >= 200 && !is_sanitized() && times < 8)
+		times++;
+	cr_assert_lt(times, 8, "it grows with each client");
 	/* And the helper has no more than before. */
 	cr_assert_lt(fd_count(rig.rig.helper), 60);
 }
