@@ -42,6 +42,7 @@ int hide_by_name(const char *name)
 	    {"openat2", SYS_openat2, ENOSYS},
 	    {"unshare", SYS_unshare, EPERM},
 	    {"landlock", SYS_landlock_create_ruleset, ENOSYS},
+	    {"io_uring", SYS_io_uring_setup, EPERM},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {

@@ -14,7 +14,7 @@
  */
 int MUST_CHECK hide_call(long number, long flags, int error);
 
-/** hide_by_name() - The same of "openat2" (ENOSYS), "unshare" (EPERM) or "landlock" (ENOSYS); -EINVAL of another. */
+/** hide_by_name() - The same of "openat2" (ENOSYS), "unshare" (EPERM), "landlock" (ENOSYS) or "io_uring" (EPERM); -EINVAL of another. */
 int MUST_CHECK hide_by_name(const char *name);
 
 #endif

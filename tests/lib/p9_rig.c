@@ -89,7 +89,7 @@ pid_t p9_rig_spawn(struct p9_rig *r, const char *const *args, const int *pass, i
 		(void)dup2(r->rig.err, STDERR_FILENO);
 		for (int i = 0; i < count; i++)
 			(void)fcntl(pass[i], F_SETFD, 0);
-		rig_limit_device();
+		rig_hide();
 		if (r->device_child) {
 			r->device_child();
 			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);

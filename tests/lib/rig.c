@@ -11,10 +11,13 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <grp.h>
+#include <mntent.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -65,7 +68,6 @@ pid_t rig_spawn(struct rig *r, const char *const *args, int pass_fd)
 	cr_assert_geq(pid, 0);
 	if (pid == 0) {
 		static const gid_t groups[] = {4, 27};
-		const char *hide = getenv("VIRTFS_HIDE");
 		/* Opened now: another user may not reach where it was built. */
 		int exe = open(argv[0], O_RDONLY | O_CLOEXEC);
 
@@ -77,8 +79,7 @@ pid_t rig_spawn(struct rig *r, const char *const *args, int pass_fd)
 		if (r->user && (setresgid(r->user, r->user, r->user) < 0 ||
 		                setresuid(r->user, r->user, r->user) < 0))
 			_exit(126);
-		if (hide && hide_by_name(hide) < 0)
-			_exit(125);
+		rig_hide();
 		(void)fexecve(exe, (char *const *)(uintptr_t)argv, environ);
 		_exit(127);
 	}
@@ -136,6 +137,41 @@ int rig_exit_status(pid_t pid)
 	return -1;
 }
 
+static const char *sandbox_of_host(void)
+{
+	const char *sandbox = getenv("VIRTFS_SANDBOX");
+
+	return sandbox && strcmp(sandbox, "namespace") != 0 ? sandbox : NULL;
+}
+
+void rig_mounts(void)
+{
+	if (!sandbox_of_host())
+		return;
+	cr_assert_eq(unshare(CLONE_NEWNS), 0, "%s", strerror(errno));
+	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+}
+
+void rig_unmount(const char *path)
+{
+	if (!sandbox_of_host())
+		(void)umount2(path, MNT_DETACH);
+}
+
+/* What rig_unmount() left mounted. */
+static void unmount_rest(const char *dir)
+{
+	FILE *f = setmntent("/proc/self/mounts", "re");
+	struct mntent *m;
+
+	while (f && (m = getmntent(f))) {
+		if (strncmp(m->mnt_dir, dir, strlen(dir)) == 0)
+			(void)umount2(m->mnt_dir, MNT_DETACH);
+	}
+	if (f)
+		(void)endmntent(f);
+}
+
 static int remove_one(const char *path, const struct stat *st UNUSED, int type UNUSED,
                       struct FTW *ftw UNUSED)
 {
@@ -150,6 +186,8 @@ int rig_end(struct rig *r)
 	if (r->helper > 0)
 		status = rig_exit_status(r->helper);
 	(void)rig_log(r);
+	if (sandbox_of_host())
+		unmount_rest(r->dir);
 	(void)nftw(r->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	fd_close(&r->err);
 	return status;
@@ -198,13 +236,20 @@ const char *rig_proc(const struct rig *r, const char *key)
 	return proc_status(r->helper, key);
 }
 
-void rig_limit_device(void)
+void rig_hide(void)
 {
-	const char *without = getenv("VIRTFS_WITHOUT");
+	const char *hide = getenv("VIRTFS_HIDE");
 
-	if (without && strcmp(without, "io_uring") == 0 &&
-	    hide_call(SYS_io_uring_setup, HIDDEN_ANY, EPERM) < 0)
-		_exit(99);
+	if (hide && hide_by_name(hide) < 0)
+		_exit(125);
+}
+
+const char *rig_filters(unsigned own)
+{
+	static char count[12];
+
+	(void)snprintf(count, sizeof(count), "%u", own + (getenv("VIRTFS_HIDE") ? 1 : 0));
+	return count;
 }
 
 void rig_needs_root(const char *why)
@@ -215,9 +260,9 @@ void rig_needs_root(const char *why)
 
 void rig_needs_namespace(const char *why)
 {
-	const char *sandbox = getenv("VIRTFS_SANDBOX");
+	const char *sandbox = sandbox_of_host();
 
-	if (sandbox && strcmp(sandbox, "namespace") != 0)
+	if (sandbox)
 		cr_skip_test("--sandbox=%s: %s", sandbox, why);
 }
 

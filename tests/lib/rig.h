@@ -5,8 +5,9 @@
  *
  * Every function fails the test (cr_assert) where it cannot do its work. The helper is
  * $VIRTFS_HELPER. Suites are run in other surroundings by the environment: $VIRTFS_SANDBOX is the helper's --sandbox where the
- * test gives none, $VIRTFS_HIDE names a system call that the kernel refuses it (hidden.h), $TMPDIR is where the directories are made
- * (another file system), and the test itself may be run in a user namespace (in-userns.sh).
+ * test gives none, $VIRTFS_HIDE names a system call that the kernel refuses helper, device and launcher (hidden.h), $TMPDIR is where
+ * the directories are made (another file system), and the test itself may be run in a user namespace (in-userns.sh).
+ * $VIRTFS_SURROUNDING is the name of all that; proto/surroundings.c sees that it is so.
  */
 #ifndef VIRTFS_TESTS_LIB_RIG_H
 #define VIRTFS_TESTS_LIB_RIG_H
@@ -69,8 +70,20 @@ const char *rig_proc(const struct rig *r, const char *key);
 /** rig_watch - Called with all that comes back to a peer or a client of these tests, and a descriptor or -1; may be NULL. */
 extern void (*rig_watch)(const void *bytes, size_t size, int fd);
 
-/** rig_limit_device() - In a device's process before it is one: what $VIRTFS_WITHOUT says ("io_uring") the kernel has not. */
-void rig_limit_device(void);
+/** rig_hide() - In a process before it is a program under test: what $VIRTFS_HIDE names the kernel has not. */
+void rig_hide(void);
+
+/** rig_filters() - How many filters a helper has, as its "Seccomp_filters" tells, that has put on so many of its own. */
+const char *rig_filters(unsigned own);
+
+/**
+ * rig_mounts() / rig_unmount() - Before a test mounts something in the export; and when the helper serves, of a path in it
+ *
+ * The helper has a copy then, and the host's tree is rid of it, so that a test that fails leaves nothing there. Where the helper has
+ * no mounts of its own (--sandbox=chroot, none) the test has some of its own instead, and rig_end() unmounts.
+ */
+void rig_mounts(void);
+void rig_unmount(const char *path);
 
 /** rig_needs_root() - Skip the test where it is run without the rights of the host's root; why: what it needs root for. */
 void rig_needs_root(const char *why);

@@ -59,7 +59,7 @@ pid_t vu_spawn(int *err, const char *const *args, const int *pass, int count)
 		(void)dup2(*err, STDERR_FILENO);
 		for (int i = 0; i < count; i++)
 			(void)fcntl(pass[i], F_SETFD, 0);
-		rig_limit_device();
+		rig_hide();
 		(void)execv(args[0], (char *const *)(uintptr_t)args);
 		_exit(127);
 	}

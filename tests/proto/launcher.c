@@ -56,6 +56,7 @@ static pid_t launch(const char *const *args, int out)
 		(void)close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC);
 		if (passed_fd >= 0)
 			(void)fcntl(passed_fd, F_SETFD, 0);
+		rig_hide();
 		(void)execv(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(126);
 	}

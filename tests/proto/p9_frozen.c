@@ -34,11 +34,13 @@ static void mount_ice(struct rig *r)
 
 	cr_assert_eq(mkdir(at, 0755), 0);
 	rig_write(r, "f", "text");
+	rig_mounts();
 	missing = frozen_mount(&ice, r->dir, at);
 }
 
 static void mount_all(struct rig *r)
 {
+	rig_mounts();
 	missing = frozen_mount(&ice, r->dir, r->export);
 }
 
@@ -63,7 +65,7 @@ static const char *read_ice(const char *name)
 static void start_on(void (*prepare)(struct rig *r), const char *at)
 {
 	p9_rig_start(&rig, &(struct p9_rig_opt){.listen = true, .prepare = prepare});
-	(void)umount2(*at ? rig_path(&rig.rig, at) : rig.rig.export, MNT_DETACH);
+	rig_unmount(*at ? rig_path(&rig.rig, at) : rig.rig.export);
 	if (missing) {
 		p9_rig_end(&rig);
 		cr_skip_test("%s", missing);
@@ -439,14 +441,12 @@ Test(frozen, the_whole_export)
 	start_on(mount_all, "");
 	send_stuck(tags);
 	others_go_on(false);
-	for (int i = 0; i < STUCK; i += 2)
+	for (int i = 1; i < STUCK; i += 2)
 		P9(c, flush, .oldtag = tags[i]);
 	frozen_thaw(&ice);
-	for (int i = 1; i < STUCK; i += 2) {
-		int e = p9_wait(c, tags[i], types[i], NULL);
-
-		cr_assert(e == 0 || (i == LINK && e == ENOENT), "%d: %s", i, strerror(e));
-	}
+	/* The write is among them: threads may do a flushed one yet, when the file is to be as it was. */
+	for (int i = 0; i < STUCK; i += 2)
+		cr_assert_eq(p9_wait(c, tags[i], types[i], NULL), 0, "%d", i);
 	cr_assert_eq(p9_kept_count(c), 0);
 	p9_put(c, 2, 0, "open");
 	others_go_on(true);

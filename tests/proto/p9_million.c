@@ -221,6 +221,7 @@ Test(million, fids_live_at_once_under_4096_descriptors)
 	const char *text = getenv("VIRTFS_FIDS");
 	struct state before, full, again;
 
+	rig_needs_root("file handles");
 	many = text ? (uint32_t)strtoul(text, NULL, 10) : is_sanitized() ? 100000 : 1000000;
 	many -= many % FILES;
 	/* meson's, and it makes all memory resident that is asked for. */

@@ -49,6 +49,7 @@ static void prepare(struct rig *r)
 	cr_assert_eq(mkdir(rig_path(r, "d"), 0755), 0);
 	rig_write(r, "f", "text");
 	rig_write(r, "d/g", "text");
+	rig_mounts();
 	missing = slow_fuse_start(&slow, rig_path(r, "slow"));
 }
 
@@ -175,7 +176,7 @@ static void start(void)
 {
 	p9_rig_start(&rig, &(struct p9_rig_opt){.listen = true, .prepare = prepare});
 	rig.fds_before += 2; /* the file system's */
-	(void)umount2(rig_path(&rig.rig, "slow"), MNT_DETACH);
+	rig_unmount(rig_path(&rig.rig, "slow"));
 	if (missing) {
 		rig.fds_before -= 2;
 		p9_rig_end(&rig);

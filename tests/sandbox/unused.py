@@ -36,7 +36,7 @@ def run(build, program, without):
     env = dict(os.environ, VIRTFS_SANITIZED='1', VIRTFS_FIDS='40000', VIRTFS_LAUNCHER=f'{build}/launcher/virtfs',
                **{variable: f'{build}/tests/sandbox/record-{name}' for name, variable in PROGRAMS.items()})
     if without:
-        env['VIRTFS_WITHOUT'] = without
+        env['VIRTFS_HIDE'] = without
     subprocess.run([f'{build}/{program}', '-j1', '--timeout', '120'], env=env, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL, check=False)
 
