@@ -22,6 +22,7 @@ enum {
 	OPT_NODAEMON,
 	OPT_READONLY,
 	OPT_SANDBOX,
+	OPT_SECCOMP,
 	OPT_SUBIDS,
 	OPT_UID_MAP,
 	OPT_GID_MAP,
@@ -45,6 +46,8 @@ static const struct option_row rows[] = {
     [OPT_READONLY] = {"readonly", 0, NULL, "refuse every change to the export"},
     [OPT_SANDBOX] = {"sandbox", 0, "MODE",
                      "namespace, chroot or none (default: the best to be had)"},
+    [OPT_SECCOMP] = {"seccomp", 0, "MODE",
+                     "what a system call that is not allowed does: kill (default), log or trap"},
     [OPT_SUBIDS] = {"subids", 0, NULL,
                     "not as root: act for the ids of /etc/subuid and /etc/subgid too"},
     [OPT_UID_MAP] = {"uid-map", 0,
@@ -162,6 +165,8 @@ static bool take(struct config *c, int option, const char *value, bool *have_uid
 		return true;
 	case OPT_SANDBOX:
 		return take_sandbox(value, &c->sandbox);
+	case OPT_SECCOMP:
+		return seccomp_mode_parse(value, &c->seccomp);
 	case OPT_UID_MAP:
 		return take_map(option, value, &c->ids.uids);
 	case OPT_GID_MAP:

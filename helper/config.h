@@ -6,6 +6,7 @@
 #include "common/compiler.h"
 #include "common/log.h"
 #include "helper/idmap.h"
+#include "seccomp/mode.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,6 +30,7 @@ struct config {
 	bool readonly;
 	bool whole_host; /* the export may be / */
 	enum sandbox sandbox;
+	enum seccomp_mode seccomp;
 	struct idmap_want ids;
 	bool syslog;
 	enum log_level log_level;

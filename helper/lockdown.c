@@ -164,14 +164,14 @@ int lockdown_rights(const struct export *x, bool native)
 	return r < 0 ? failed(r, "cannot become undumpable") : 0;
 }
 
-int lockdown_filter(enum lockdown_stage stage)
+int lockdown_filter(enum lockdown_stage stage, enum seccomp_mode mode)
 {
 	static const enum seccomp_filter filters[] = {
 	    [LOCKDOWN_ACCEPT] = SECCOMP_HELPER_ACCEPT,
 	    [LOCKDOWN_SERVE] = SECCOMP_HELPER_SERVE,
 	    [LOCKDOWN_NATIVE] = SECCOMP_HELPER_NATIVE,
 	};
-	int r = seccomp_load(filters[stage]);
+	int r = seccomp_load(filters[stage], mode);
 
 	return r < 0 ? failed(r, "cannot load the system call filter") : 0;
 }

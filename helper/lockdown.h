@@ -54,7 +54,7 @@ int MUST_CHECK lockdown_jail(struct export *x, enum sandbox mode, bool native);
  */
 int MUST_CHECK lockdown_rights(const struct export *x, bool native);
 
-/** lockdown_filter() - Allow only the system calls of seccomp/helper.policy for that stage. */
-int MUST_CHECK lockdown_filter(enum lockdown_stage stage);
+/** lockdown_filter() - Allow only the system calls of seccomp/helper.policy for that stage; mode: what others do. */
+int MUST_CHECK lockdown_filter(enum lockdown_stage stage, enum seccomp_mode mode);
 
 #endif

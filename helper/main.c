@@ -146,9 +146,9 @@ static int close_jail(const struct config *c, struct export *x, bool native)
 	return r;
 }
 
-static int wait_for_peer(int listener, struct ready *ready, int *ret_sock)
+static int wait_for_peer(int listener, enum seccomp_mode mode, struct ready *ready, int *ret_sock)
 {
-	int r = lockdown_filter(LOCKDOWN_ACCEPT);
+	int r = lockdown_filter(LOCKDOWN_ACCEPT, mode);
 
 	if (r < 0)
 		return r;
@@ -249,13 +249,13 @@ static int serve(const struct config *c)
 	int r = start(c, &x, &ready, &peer);
 
 	if (r == 0 && peer.listener >= 0)
-		r = wait_for_peer(peer.listener, &ready, &peer.sock);
+		r = wait_for_peer(peer.listener, c->seccomp, &ready, &peer.sock);
 	if (r < 0)
 		return r;
 	fd_close(&peer.listener);
 	if (!peer.native)
 		limit_replies(peer.sock);
-	r = lockdown_filter(peer.native ? LOCKDOWN_NATIVE : LOCKDOWN_SERVE);
+	r = lockdown_filter(peer.native ? LOCKDOWN_NATIVE : LOCKDOWN_SERVE, c->seccomp);
 	if (r < 0)
 		return r;
 	ready_tell(&ready);

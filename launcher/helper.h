@@ -12,6 +12,7 @@
 enum helper_option {
 	HELPER_READONLY,
 	HELPER_SANDBOX,
+	HELPER_SECCOMP,
 	HELPER_SUBIDS,
 	HELPER_UID_MAP,
 	HELPER_GID_MAP,
@@ -23,6 +24,8 @@ enum helper_option {
 #define HELPER_OPTION_ROWS                                                                     \
 	[HELPER_READONLY] = {"readonly", 0, NULL, "refuse every change"},                      \
 	[HELPER_SANDBOX] = {"sandbox", 0, "MODE", "of the helper: namespace, chroot or none"}, \
+	[HELPER_SECCOMP] = {"seccomp", 0, "MODE",                                              \
+	                    "of a system call that is not allowed: kill, log or trap"},        \
 	[HELPER_SUBIDS] = {"subids", 0, NULL,                                                  \
 	                   "not as root: act for the ids of /etc/subuid and /etc/subgid"},     \
 	[HELPER_UID_MAP] = {"uid-map", 0,                                                      \

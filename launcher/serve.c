@@ -63,7 +63,7 @@ static const struct option_row rows[] = {
 
 struct serve {
 	struct helper helper;
-	const char *poll_us;
+	const char *poll_us, *seccomp;
 	const char *listen, *vhost_user, *tag; /* either the first, or the others */
 	const char *user;                      /* of the device; NULL: its default */
 	bool foreground, print_args;
@@ -123,6 +123,9 @@ static bool take(struct serve *s, int option, const char *value)
 	case OPT_LOG_LEVEL:
 		s->helper.log_level = value;
 		return true;
+	case HELPER_SECCOMP:
+		s->seccomp = value; /* the device's too */
+		return helper_take(&s->helper, HELPER_SECCOMP, value);
 	default:
 		return option != OPTIONS_BAD &&
 		       helper_take(&s->helper, (enum helper_option)option, value);
@@ -222,7 +225,7 @@ static int start(const char *folder, const char *name, const char **argv, const 
 static int start_device(struct serve *s, int sock, int ready)
 {
 	char number[12], ready_number[12];
-	const char *argv[16] = {NULL, "--helper-fd", number, "--ready-fd", ready_number};
+	const char *argv[18] = {NULL, "--helper-fd", number, "--ready-fd", ready_number};
 	const int fds[] = {sock, ready};
 	size_t n = 5;
 
@@ -241,6 +244,10 @@ static int start_device(struct serve *s, int sock, int ready)
 	if (s->helper.log_level) {
 		argv[n++] = "--log-level";
 		argv[n++] = s->helper.log_level;
+	}
+	if (s->seccomp) {
+		argv[n++] = "--seccomp";
+		argv[n++] = s->seccomp;
 	}
 	if (s->user) {
 		argv[n++] = "--user";

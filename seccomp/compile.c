@@ -311,7 +311,7 @@ static void write_names(void)
 		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
 
 		if (name)
-			(void)printf("\t{%d, \"%s\\n\"},\n", nr, name);
+			(void)printf("\t{%d, \"%s\"},\n", nr, name);
 		free(name);
 	}
 	(void)printf("};\n#endif\n");

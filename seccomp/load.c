@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "seccomp/load.h"
 
+#include "common/log.h"
+
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -44,35 +46,36 @@ static const struct {
 	const char *name;
 	uint32_t action;
 } modes[] = {
-    {"kill", SECCOMP_RET_KILL_PROCESS}, {"log", SECCOMP_RET_LOG}, {"trap", SECCOMP_RET_TRAP}};
+    [SECCOMP_AS_BUILT] = {NULL, SECCOMP_DEFAULT},
+    [SECCOMP_KILL] = {"kill", SECCOMP_RET_KILL_PROCESS},
+    [SECCOMP_LOG] = {"log", SECCOMP_RET_LOG},
+    [SECCOMP_TRAP] = {"trap", SECCOMP_RET_TRAP},
+};
 
-static uint32_t others = SECCOMP_DEFAULT;
 static bool caught;
 
-bool seccomp_mode(const char *name)
+bool seccomp_mode_parse(const char *text, enum seccomp_mode *ret)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
-		if (strcmp(modes[i].name, name) != 0)
+	for (size_t i = SECCOMP_KILL; i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(modes[i].name, text) != 0)
 			continue;
-		others = modes[i].action;
+		*ret = (enum seccomp_mode)i;
 		return true;
 	}
+	log_error("--seccomp '%s': must be kill, log or trap", text);
 	return false;
 }
 
-/* Only write(2) and _exit(2) are used: a filter is on, and this is a signal's handler. */
+/* A signal's handler, but the signal comes of the very call: nothing of ours is half done, and a line takes write(2) alone. */
 static void name_the_call(int number UNUSED, siginfo_t *info, void *context UNUSED)
 {
-	static const char before[] = "seccomp: system call not in the policy: ";
-	const char *name = "(unknown)\n";
+	const char *name = "?";
 
 	for (size_t i = 0; i < ARRAY_SIZE(syscall_names); i++) {
 		if (syscall_names[i].number == info->si_syscall)
 			name = syscall_names[i].name;
 	}
-	if (write(STDERR_FILENO, before, sizeof(before) - 1) > 0 &&
-	    write(STDERR_FILENO, name, strlen(name)) > 0)
-		_exit(128 + SIGSYS);
+	log_error("system call %d (%s) is not in the policy", info->si_syscall, name);
 	_exit(128 + SIGSYS);
 }
 
@@ -83,10 +86,11 @@ static int catch_traps(void)
 	return sigaction(SIGSYS, &action, NULL) < 0 ? -errno : 0;
 }
 
-int seccomp_load(enum seccomp_filter which)
+int seccomp_load(enum seccomp_filter which, enum seccomp_mode mode)
 {
 	struct sock_filter code[FILTER_MAX];
 	struct sock_fprog program = {.len = (unsigned short)filters[which].size, .filter = code};
+	uint32_t others = modes[mode].action;
 	int r = 0;
 
 	if (filters[which].size > ARRAY_SIZE(code))

@@ -298,10 +298,7 @@ static bool take(struct config *c, int option, const char *value)
 	case OPT_SANDBOX:
 		return sandbox(value, &c->sandbox);
 	case OPT_SECCOMP:
-		c->seccomp = value;
-		return one_of(OPT_SECCOMP, value,
-		              (const char *const[]){"kill", "log", "trap", NULL},
-		              "kill, log or trap") >= 0;
+		return seccomp_mode_parse(value, &c->seccomp);
 	case OPT_IO:
 		return io(value, &c->io);
 	case OPT_LISTEN:

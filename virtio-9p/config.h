@@ -6,6 +6,7 @@
 #include "common/compiler.h"
 #include "common/log.h"
 #include "common/user.h"
+#include "seccomp/mode.h"
 #include "virtio-9p/disk_option.h"
 #include "virtio-9p/quota.h"
 
@@ -47,7 +48,7 @@ struct config {
 	struct user user;         /* to be, when started as root */
 	enum config_sandbox sandbox;
 	enum config_io io;
-	const char *seccomp; /* kill, log, trap; NULL: as it was built */
+	enum seccomp_mode seccomp;
 	bool syslog;
 	enum log_level log_level;
 	struct disk_options disks;

@@ -155,10 +155,7 @@ int lockdown_rights(void)
 
 int lockdown_filter(const struct config *c, bool threads)
 {
-	int r;
+	int r = seccomp_load(threads ? SECCOMP_DEVICE_THREADS : SECCOMP_DEVICE_SERVE, c->seccomp);
 
-	if (c->seccomp && !seccomp_mode(c->seccomp))
-		return failed(-EINVAL, "no such mode of seccomp");
-	r = seccomp_load(threads ? SECCOMP_DEVICE_THREADS : SECCOMP_DEVICE_SERVE);
 	return r < 0 ? failed(r, "cannot load the system call filter") : 0;
 }

@@ -24,7 +24,7 @@ def filters(name):
         text = f.read()
     arrays = {n: [tuple(int(v, 0) for v in row) for row in re.findall(r'\{(0x\w+), (\d+), (\d+), (0x\w+)\}', body)]
               for n, body in re.findall(rf'sock_filter {name}_(\w+)\[\] = \{{(.*?)\}};', text, flags=re.S)}
-    return arrays, {int(n): c for n, c in re.findall(r'\{(\d+), "(\w+)\\n"\}', text)}
+    return arrays, {int(n): c for n, c in re.findall(r'\{(\d+), "(\w+)"\}', text)}
 
 
 def allows(code, number):
