@@ -143,12 +143,17 @@ static int write_file(pid_t pid, const char *name, const char *text, size_t size
 {
 	char path[64];
 	AUTO_CLOSE int fd = -1;
+	ssize_t n;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	return write(fd, text, size) == (ssize_t)size ? 0 : -errno;
+	n = write(fd, text, size);
+	if (n < 0)
+		return -errno;
+	/* The kernel takes such a file whole or not at all. */
+	return (size_t)n == size ? 0 : -EIO;
 }
 
 /* All of a map is written by one write(2). */

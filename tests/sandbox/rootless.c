@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* rootless.c: a helper that an ordinary user starts: what it may, what the guest sees, and what it may not. */
 #include "tests/lib/legacy_peer.h"
+#include "tests/lib/p9_rig.h"
 #include "tests/lib/proc.h"
 #include "tests/lib/rig.h"
 #include "tests/lib/rpc_peer.h"
@@ -323,4 +324,35 @@ Test(rootless, nodes_beyond_the_descriptors)
 	rpc_give_up(rig.sock, first);
 	cr_assert_neq(rpc_walk(rig.sock, root, "f399", NULL), 0, "and there is room again");
 	cr_assert_eq(rig_end(&rig), 0);
+}
+
+#define MAP ":0:700000:1000:"
+
+/* A file system that the device would ask itself, with a file of the guest's user 5. */
+static void fill_memory(struct rig *r)
+{
+	rig_mounts();
+	cr_assert_eq(mount("none", r->export, "tmpfs", 0, "size=1m"), 0);
+	rig_write(r, "f", "text");
+	cr_assert_eq(chown(rig_path(r, "f"), FIRST + 5, FIRST + 6), 0);
+	cr_assert_eq(chown(r->export, FIRST, FIRST), 0);
+	cr_assert_eq(chmod(r->dir, 0755), 0);
+}
+
+/* The kernel tells the device, which is in another user namespace, the host's numbers: RPC_EXPORT_MAPPED. */
+Test(rootless, who_owns_an_open_file_is_the_helpers_to_say)
+{
+	static struct p9_rig both;
+	struct p9_getattr_rep st;
+
+	p9_rig_start(&both,
+	             &(struct p9_rig_opt){.helper_args = ARGS("--uid-map", MAP, "--gid-map", MAP),
+	                                  .prepare = fill_memory});
+	rig_unmount(both.rig.export);
+	p9_open(&both.c, 1, "f", 2);
+	p9_put(&both.c, 1, 0, "more"); /* nothing is remembered of it */
+	st = P9(&both.c, getattr, .fid = 1);
+	cr_assert_eq(st.uid, 5, "%u", st.uid);
+	cr_assert_eq(st.gid, 6, "%u", st.gid);
+	p9_rig_end(&both);
 }
