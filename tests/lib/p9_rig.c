@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -80,8 +79,7 @@ pid_t p9_rig_spawn(struct p9_rig *r, const char *const *args, const int *pass, i
 		argv[n] = args[n - 1];
 	}
 	if (r->rig.err < 0)
-		r->rig.err = memfd_create("stderr", MFD_CLOEXEC);
-	cr_assert_geq(r->rig.err, 0);
+		r->rig.err = rig_log_file();
 	pid = fork();
 	cr_assert_geq(pid, 0);
 	if (pid == 0) {

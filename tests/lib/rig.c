@@ -50,6 +50,16 @@ void rig_dirs(struct rig *r)
 	(void)close(fd);
 }
 
+int rig_log_file(void)
+{
+	int fd = memfd_create("log", MFD_CLOEXEC);
+
+	cr_assert_geq(fd, 0);
+	/* A memfd's position is not locked: without this, what two processes write at once lands on the same place. */
+	cr_assert_eq(fcntl(fd, F_SETFL, O_APPEND), 0);
+	return fd;
+}
+
 pid_t rig_spawn(struct rig *r, const char *const *args, int pass_fd)
 {
 	const char *argv[ARGS_MAX] = {getenv("VIRTFS_HELPER")};
@@ -62,8 +72,7 @@ pid_t rig_spawn(struct rig *r, const char *const *args, int pass_fd)
 		argv[n] = args[n - 1];
 	}
 	if (r->err < 0)
-		r->err = memfd_create("stderr", MFD_CLOEXEC);
-	cr_assert_geq(r->err, 0);
+		r->err = rig_log_file();
 	pid = fork();
 	cr_assert_geq(pid, 0);
 	if (pid == 0) {

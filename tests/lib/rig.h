@@ -55,6 +55,9 @@ int rig_end(struct rig *r);
 /** rig_log() - What the helper wrote to standard error so far. */
 const char *rig_log(struct rig *r);
 
+/** rig_log_file() - A file in memory for what one or several programs write at once; each write goes to its end. */
+int rig_log_file(void);
+
 /** rig_path() - A path in the export, as the host sees it; valid until the fourth call from now. */
 const char *rig_path(const struct rig *r, const char *name);
 

@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -50,8 +49,7 @@ pid_t vu_spawn(int *err, const char *const *args, const int *pass, int count)
 
 	cr_assert_not_null(args[0], "VIRTFS_DEVICE must name the program under test");
 	if (*err < 0)
-		*err = memfd_create("stderr", MFD_CLOEXEC);
-	cr_assert_geq(*err, 0);
+		*err = rig_log_file();
 	pid = fork();
 	cr_assert_geq(pid, 0);
 	if (pid == 0) {

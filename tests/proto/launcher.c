@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -68,7 +67,7 @@ static pid_t launch(const char *const *args, int out)
 /* Runs it to its end. Return: its status; what it and its children printed is in output. */
 static int run(const char *const *args)
 {
-	AUTO_CLOSE int out = memfd_create("output", MFD_CLOEXEC);
+	AUTO_CLOSE int out = rig_log_file();
 	int status = rig_exit_status(launch(args, out));
 	ssize_t n = pread(out, output, sizeof(output) - 1, 0);
 
@@ -172,7 +171,7 @@ Test(launcher, wrong_options_are_named)
 Test(launcher, ends_also_where_sigchld_was_ignored)
 {
 	(void)signal(SIGCHLD, SIG_IGN);
-	AUTO_CLOSE int out = memfd_create("output", MFD_CLOEXEC);
+	AUTO_CLOSE int out = rig_log_file();
 	pid_t pid = launch(ARGS("proxy", rig.export, "--", "true"), out);
 
 	for (int i = 0; i < 500 && kill(pid, 0) == 0; i++)
@@ -189,7 +188,7 @@ Test(launcher, a_helper_that_fails_ends_the_command)
 
 Test(launcher, signals_go_to_the_command)
 {
-	AUTO_CLOSE int out = memfd_create("output", MFD_CLOEXEC);
+	AUTO_CLOSE int out = rig_log_file();
 	pid_t pid = launch(ARGS("proxy", rig.export, "--", "sh", "-c",
 	                        "trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done"),
 	                   out);
@@ -240,7 +239,7 @@ Test(launcher, serve_is_ready_when_it_says_so_and_takes_all_along)
 	char where[160], byte;
 	const char *path = where + strlen("unix:");
 	struct stat st;
-	AUTO_CLOSE int out = memfd_create("output", MFD_CLOEXEC);
+	AUTO_CLOSE int out = rig_log_file();
 
 	(void)snprintf(where, sizeof(where), "unix:%s/sock", rig.dir);
 	pid_t pid = serve_when_ready(where, out);
@@ -256,7 +255,7 @@ Test(launcher, serve_is_ready_when_it_says_so_and_takes_all_along)
 
 Test(launcher, the_helper_is_the_first_process_of_a_pid_namespace)
 {
-	AUTO_CLOSE int out = memfd_create("output", MFD_CLOEXEC);
+	AUTO_CLOSE int out = rig_log_file();
 	const char *numbers;
 	char where[160];
 	pid_t pid;
