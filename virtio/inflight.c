@@ -52,7 +52,7 @@ int inflight_make(unsigned queues, unsigned queue_size, int *ret_fd)
 {
 	AUTO_CLOSE int fd = memfd_create("vhost-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd < 0 || ftruncate(fd, (off_t)inflight_size(queues, queue_size)) < 0 ||
+	if (fd < 0 || ftruncate(fd, (off_t)inflight_packed_size(queues, queue_size)) < 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
 		return -errno;
 	*ret_fd = fd_steal(&fd);
@@ -64,6 +64,11 @@ struct inflight_ring *inflight_ring_of(const struct shared_piece *area, unsigned
 {
 	return shared_piece_at(area, index * ring_size(queue_size), ring_size(queue_size),
 	                       sizeof(uint64_t));
+}
+
+void inflight_forget(struct inflight_ring *r)
+{
+	SET(r->version, 0);
 }
 
 static void sift_down(uint64_t (*a)[2], size_t at, size_t count)
@@ -83,7 +88,7 @@ static void sift_down(uint64_t (*a)[2], size_t at, size_t count)
 }
 
 /* Not by qsort(3), which asks the kernel how much memory there is: the system call filter kills for that. */
-static void sort_by_counter(uint64_t (*a)[2], size_t count)
+void inflight_sort(uint64_t (*a)[2], size_t count)
 {
 	for (size_t i = count / 2; i-- > 0;)
 		sift_down(a, i, count);
@@ -123,7 +128,7 @@ static int find_again(struct inflight_ring *r, struct inflight_state *s, unsigne
 		found[s->again_count][0] = GET(r->desc[i].counter);
 		found[s->again_count++][1] = i;
 	}
-	sort_by_counter(found, s->again_count);
+	inflight_sort(found, s->again_count);
 	for (unsigned i = 0; i < s->again_count; i++)
 		s->again[i] = (uint16_t)found[i][1];
 	if (s->again_count > 0)

@@ -122,8 +122,7 @@ uint32_t vq_stop(struct vq *q)
 	BUG_ON(!q->ops || q->in_flight > 0);
 	vq_publish(q);
 	base = q->ops->base(q);
-	if (q->ops == &split_ring)
-		inflight_end(&q->split.track);
+	q->ops->end(q);
 	q->ops = NULL;
 	guest_map_put(q->map);
 	q->map = NULL;
@@ -154,6 +153,16 @@ void ring_log(struct vq *q, size_t offset, size_t size)
 		dirty_log_mark(q->log, q->log_gpa + offset, size);
 }
 
+/* An eventfd adds the number, a pipe or socket (User-Mode Linux) carries its bytes. What cannot be
+ * written is not needed: something is there to be read already, or nobody reads. */
+static void tell(int fd)
+{
+	static const uint64_t one = 1;
+
+	if (fd >= 0)
+		(void)!write(fd, &one, sizeof(one));
+}
+
 void vq_set_call(struct vq *q, int fd)
 {
 	fd_close(&q->call);
@@ -164,6 +173,9 @@ void vq_set_error(struct vq *q, int fd)
 {
 	fd_close(&q->error);
 	q->error = fd;
+	/* Who comes late is told too. */
+	if (q->ops && q->broken)
+		tell(q->error);
 }
 
 unsigned vq_index(const struct vq *q)
@@ -179,16 +191,6 @@ unsigned vq_size(const struct vq *q)
 unsigned vq_in_flight(const struct vq *q)
 {
 	return q->in_flight;
-}
-
-/* An eventfd adds the number, a pipe or socket (User-Mode Linux) carries its bytes. What cannot be
- * written is not needed: something is there to be read already, or nobody reads. */
-static void tell(int fd)
-{
-	static const uint64_t one = 1;
-
-	if (fd >= 0)
-		(void)!write(fd, &one, sizeof(one));
 }
 
 void vq_interrupt(struct vq *q)
@@ -376,14 +378,15 @@ void vq_discard(struct vq *q, struct vq_chain *c)
 
 void vq_publish(struct vq *q)
 {
+	unsigned pushed = q->pushed;
 	bool interrupt;
 
-	if (q->pushed == 0)
+	if (pushed == 0)
 		return;
 	q->pushed = 0;
 	if (q->broken)
 		return;
-	interrupt = q->ops->publish(q);
+	interrupt = q->ops->publish(q, pushed);
 	if (interrupt || !q->signalled)
 		tell(q->call);
 	q->signalled = true;

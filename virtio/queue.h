@@ -86,6 +86,7 @@ unsigned vq_in_flight(const struct vq *q);
 /* ---- for transports ---- */
 
 struct inflight_ring;
+struct inflight_packed;
 
 struct vq_setup {
 	unsigned size;
@@ -95,7 +96,9 @@ struct vq_setup {
 	                               event suppression */
 	uint32_t base; /* where to go on, as vq_stop() told */
 	struct guest_map *map;
-	struct inflight_ring *inflight; /* NULL: nobody keeps track; split rings only */
+	/* NULL: nobody keeps track; the one for the ring's format is looked at */
+	struct inflight_ring *inflight;
+	struct inflight_packed *inflight_packed;
 };
 
 /** vq_new() - A queue that does not run. stopped is called by vq_stopped(). Return: 0 or -ENOMEM. */

@@ -11,6 +11,8 @@
 #define DESC_NEXT     0x1u
 #define DESC_WRITE    0x2u
 #define DESC_INDIRECT 0x4u
+#define DESC_AVAIL    0x80u /* these in packed rings alone */
+#define DESC_USED     0x8000u
 
 /** struct desc - a descriptor of either format, as it was when it was read */
 struct desc {
@@ -20,14 +22,24 @@ struct desc {
 	uint16_t next; /* packed: the buffer's id */
 };
 
+/** struct packed_desc - a descriptor of a packed ring, as it lies in the guest's memory */
+struct packed_desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t id;
+	uint16_t flags;
+};
+
 struct ring_ops {
-	/* Finds the ring's parts. Return: 0, -EINVAL or -EFAULT. */
+	/* Finds the ring's parts. Return: 0, -EINVAL, -EFAULT or -ENOMEM. */
 	int (*start)(struct vq *q, const struct vq_setup *s);
+	/* Gives back what start took. */
+	void (*end)(struct vq *q);
 	/* Finds the next chain and adds its descriptors. Return: 1, 0 or -errno after vq_break(). */
 	int (*pop)(struct vq *q, struct vq_chain **ret);
 	void (*push)(struct vq *q, struct vq_chain *c, uint32_t written);
-	/* Makes what was pushed visible. Return: whether to interrupt. */
-	bool (*publish)(struct vq *q);
+	/* Makes so many visible that were pushed: all. Return: whether to interrupt. */
+	bool (*publish)(struct vq *q, unsigned pushed);
 	bool (*pending)(const struct vq *q);
 	/* Return: whether something is there after the full barrier. */
 	bool (*notify)(struct vq *q, bool wanted);
@@ -39,8 +51,8 @@ extern const struct ring_ops split_ring, packed_ring;
 struct split_desc;
 struct split_avail;
 struct split_used;
-struct packed_desc;
 struct packed_event;
+struct packed_held;
 
 struct vq {
 	unsigned index;
@@ -80,10 +92,11 @@ struct vq {
 			struct packed_event *driver, *device;
 			uint16_t next, used_next; /* indices in the ring */
 			bool next_wrap, used_wrap;
-			uint16_t
-			    first; /* the batch's first descriptor, whose flags are held back */
-			uint16_t first_flags;
+			unsigned slots; /* of the ring that are taken: from used_next to next */
 			uint16_t pushed_slots;
+			struct packed_held *held; /* a batch's flags, not written yet */
+			struct inflight_packed *inflight;
+			struct inflight_packed_state track;
 		} packed;
 	};
 };

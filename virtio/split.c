@@ -69,6 +69,11 @@ static int split_start(struct vq *q, const struct vq_setup *s)
 	return 0;
 }
 
+static void split_end(struct vq *q)
+{
+	inflight_end(&q->split.track);
+}
+
 static struct desc read_desc(const struct split_desc *from)
 {
 	uint64_t addr = GET(from->addr), rest = le64toh(GET(from->rest));
@@ -163,7 +168,7 @@ static void split_push(struct vq *q, struct vq_chain *c, uint32_t written)
 	         sizeof(u->ring[0]));
 }
 
-static bool split_publish(struct vq *q)
+static bool split_publish(struct vq *q, unsigned pushed UNUSED)
 {
 	uint16_t shown = q->split.used_shown, now = q->split.used_next, event;
 
@@ -213,6 +218,7 @@ static uint32_t split_base(const struct vq *q)
 }
 
 const struct ring_ops split_ring = {.start = split_start,
+                                    .end = split_end,
                                     .pop = split_pop,
                                     .push = split_push,
                                     .publish = split_publish,

@@ -18,7 +18,6 @@ uint64_t vu_features(const struct vu_device *d)
 
 uint64_t vu_protocol_features(void)
 {
-	/* Requests under way are tracked in split rings only, whatever is negotiated. */
 	return VIO_FEATURE(VHU_P_MQ) | VIO_FEATURE(VHU_P_LOG_SHMFD) | VIO_FEATURE(VHU_P_REPLY_ACK) |
 	       VIO_FEATURE(VHU_P_BACKEND_REQ) | VIO_FEATURE(VHU_P_CONFIG) |
 	       VIO_FEATURE(VHU_P_RESET_DEVICE) | VIO_FEATURE(VHU_P_CONFIGURE_MEM_SLOTS) |

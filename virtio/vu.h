@@ -25,6 +25,8 @@ struct vu_ring {
 	enum vu_ring_state state;
 	bool enabled, has_enable; /* by SET_VRING_ENABLE, if that was sent */
 	bool failed;              /* could not be started as things are */
+	bool ran;                 /* for this front end */
+	bool fresh;               /* it did, and will begin anew: nothing of it is under way */
 	unsigned num;             /* 0: not told */
 	bool has_addr, has_kick;  /* told */
 	struct loop_source kick;  /* on the loop while the ring runs and fd is not -1 */
@@ -127,6 +129,9 @@ bool vu_rings_stopping(const struct vu_device *d);
 /** vu_rings_start() - Start all that can run and do not. Return: 0, or -errno of the last that
  * failed; it is told and left alone until something changes. */
 int vu_rings_start(struct vu_device *d);
+
+/** vu_rings_renew() - The driver begins anew: what was under way is over. */
+void vu_rings_renew(struct vu_device *d);
 
 /** vu_rings_retry() - Something changed: those that failed may be tried again. */
 void vu_rings_retry(struct vu_device *d);

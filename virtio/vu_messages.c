@@ -22,6 +22,9 @@ int vu_on_set_features(struct vu_device *d, const struct vhu_set_features_req *q
 {
 	if (q->value & ~vu_features(d))
 		return -EOPNOTSUPP;
+	/* Only after a reset can a driver choose others. */
+	if ((q->value ^ d->features) & ~VIO_FEATURE(VHU_F_LOG_ALL))
+		vu_rings_renew(d);
 	d->features = q->value;
 	d->has_features = true;
 	vu_rings_set_log(d);
@@ -73,6 +76,7 @@ int vu_on_reset_device(struct vu_device *d, const struct vhu_reset_device_req *q
 		d->rings[i].has_enable = false;
 		vu_ring_drop_kick(&d->rings[i]);
 	}
+	vu_rings_renew(d);
 	d->ops->reset(d->context);
 	return 0;
 }
@@ -203,6 +207,9 @@ int vu_on_set_vring_base(struct vu_device *d, const struct vhu_set_vring_base_re
 {
 	struct vu_ring *r = &d->rings[q->index];
 
+	/* Who goes on with a ring that we stopped says what we told; anything else is a new ring. */
+	if (r->ran && q->value != r->base)
+		r->fresh = true;
 	r->base = q->value;
 	r->failed = false;
 	return 0;
@@ -340,7 +347,7 @@ int vu_on_get_inflight_fd(struct vu_device *d, const struct vhu_get_inflight_fd_
 	if (r < 0)
 		return r;
 	a->area = q->area;
-	a->area.size = inflight_size(q->area.queues, q->area.queue_size);
+	a->area.size = inflight_packed_size(q->area.queues, q->area.queue_size);
 	a->area.offset = 0;
 	return 0;
 }
@@ -351,6 +358,7 @@ int vu_on_set_inflight_fd(struct vu_device *d, const struct vhu_set_inflight_fd_
 	struct shared_piece *area = NULL;
 	int r;
 
+	/* What another back end made may be enough for split rings alone. */
 	if (q->area.size < inflight_size(q->area.queues, q->area.queue_size))
 		return -EINVAL;
 	r = shared_piece_map(d->fds.fds[0], q->area.offset, q->area.size, &area);

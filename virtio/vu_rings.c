@@ -212,22 +212,28 @@ static bool can_run(const struct vu_ring *r)
 	       r->num > 0 && r->has_addr && r->has_kick && guest_map_count(d->map) > 0;
 }
 
-/* The part of the inflight area that is this ring's; NULL with *ret_error 0 where there is none. */
-static struct inflight_ring *find_inflight(const struct vu_ring *r, int *ret_error)
+/* Finds the part of the inflight area that is this ring's, if there is one. Return: 0, or -EINVAL for an area that is too small. */
+static int find_inflight(const struct vu_ring *r, struct vq_setup *s)
 {
 	const struct vu_device *d = r->device;
-	unsigned index = vq_index(r->q);
-	struct inflight_ring *found;
+	unsigned index = vq_index(r->q), size = d->inflight_queue_size;
 
-	*ret_error = 0;
-	if (!d->inflight || index >= d->inflight_queues ||
-	    (d->features & VIO_FEATURE(VIO_F_RING_PACKED)))
-		return NULL;
-	found = r->num <= d->inflight_queue_size
-	            ? inflight_ring_of(d->inflight, index, d->inflight_queue_size)
-	            : NULL;
-	*ret_error = found ? 0 : -EINVAL;
-	return found;
+	if (!d->inflight || index >= d->inflight_queues)
+		return 0;
+	if (r->num > size)
+		return -EINVAL;
+	if (d->features & VIO_FEATURE(VIO_F_RING_PACKED))
+		s->inflight_packed = inflight_packed_of(d->inflight, index, size);
+	else
+		s->inflight = inflight_ring_of(d->inflight, index, size);
+	if (!s->inflight && !s->inflight_packed)
+		return -EINVAL;
+	/* What was under way in another ring is nothing to a new one. */
+	if (r->fresh && s->inflight_packed)
+		inflight_packed_forget(s->inflight_packed);
+	else if (r->fresh)
+		inflight_forget(s->inflight);
+	return 0;
 }
 
 static int start(struct vu_ring *r)
@@ -242,7 +248,7 @@ static int start(struct vu_ring *r)
 	                     .map = d->map};
 	int error;
 
-	s.inflight = find_inflight(r, &error);
+	error = find_inflight(r, &s);
 	if (error == 0)
 		error = vq_start(r->q, &s);
 	if (error < 0)
@@ -254,6 +260,8 @@ static int start(struct vu_ring *r)
 	}
 	set_log(r);
 	r->state = VU_RING_RUNNING;
+	r->ran = true;
+	r->fresh = false;
 	d->ops->start(d->context, r->q, d->features & d->info->features);
 	/* The descriptor may be another than what told of the last requests and replies. */
 	vq_interrupt(r->q);
@@ -276,6 +284,12 @@ int vu_rings_start(struct vu_device *d)
 		}
 	}
 	return last;
+}
+
+void vu_rings_renew(struct vu_device *d)
+{
+	for (unsigned i = 0; i < d->info->queues; i++)
+		d->rings[i].fresh = d->rings[i].ran;
 }
 
 void vu_rings_retry(struct vu_device *d)

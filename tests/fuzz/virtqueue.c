@@ -37,6 +37,7 @@ enum step {
 	RESTART,
 	STEPS
 };
+#define AREA_WRITE 0xff /* the emulator's part: a lie in the inflight area */
 
 #ifdef MAKE_SEEDS
 
@@ -103,15 +104,22 @@ int main(int argc, char **argv)
 	                                PUBLISH, PUSH_LAST,  PUBLISH, RESTART, DISCARD,   AVAILABLE,
 	                                POP,     PUSH_FIRST, SLEEP,   WRITE,   2,         0x10,
 	                                9,       POP,        PUBLISH};
+	static const uint8_t lies[] = {POP, POP,     PUSH_LAST, PUBLISH,    POP,    AREA_WRITE,
+	                               14,  0,       2,         AREA_WRITE, 34,     0,
+	                               1,   RESTART, POP,       POP,        PUBLISH};
 	unsigned number = 0;
 
 	if (argc != 2 || (mkdir(argv[1], 0755) < 0 && errno != EEXIST))
 		return 1;
-	for (unsigned setup = 0; setup < 32; setup += setup < 8 ? 1 : 5) {
+	for (unsigned setup = 0; setup < 32; setup += setup < 8 || setup > 19 ? 1 : 4) {
 		for (unsigned shift = 2; shift < 8; shift += 2) {
 			fill(1u << shift, setup & PACKED);
 			write_seed(argv[1], number++, (uint8_t)(setup | shift << SIZE_SHIFT), steps,
 			           sizeof(steps));
+			if (setup & TRACKED)
+				write_seed(argv[1], number++,
+				           (uint8_t)(setup | shift << SIZE_SHIFT), lies,
+				           sizeof(lies));
 		}
 	}
 	return 0;
@@ -130,6 +138,7 @@ int main(int argc, char **argv)
 
 #define UVA      0x10000000u
 #define HELD_MAX 128
+#define AREA     inflight_packed_size(1, 128)
 
 static struct guest_map *map;
 static struct shared_piece *log_piece, *area;
@@ -160,9 +169,9 @@ static void prepare(void)
 	/* A log of one byte: eight pages are noted, the others are not. */
 	CHECK(shared_piece_map(log_fd, 0, 1, &log_piece) == 0);
 	CHECK(inflight_make(1, 128, &area_fd) == 0);
-	CHECK(shared_piece_map(area_fd, 0, inflight_size(1, 128), &area) == 0);
+	CHECK(shared_piece_map(area_fd, 0, AREA, &area) == 0);
 	guest = mmap(NULL, 2 * REGION, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	area_bytes = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, area_fd, 0);
+	area_bytes = mmap(NULL, AREA, PROT_READ | PROT_WRITE, MAP_SHARED, area_fd, 0);
 	CHECK(guest != MAP_FAILED && area_bytes != MAP_FAILED && null_fd >= 0);
 	guest_map_put(empty);
 	guest_map_put(one);
@@ -238,9 +247,14 @@ static void step(struct rd *in)
 {
 	struct vq_chain *c = NULL;
 	uint32_t at;
-	uint8_t value;
+	uint8_t value, which = rd_u8(in);
 
-	switch ((enum step)(rd_u8(in) % STEPS)) {
+	if (which == AREA_WRITE) {
+		at = rd_le16(in) % (uint32_t)AREA;
+		area_bytes[at] = rd_u8(in);
+		return;
+	}
+	switch ((enum step)(which % STEPS)) {
 	case POP:
 		if (held_count == HELD_MAX || vq_pop(queue, &c) != 1)
 			return;
@@ -300,7 +314,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 3)
 		return 0;
 	memset(guest, 0, 2 * REGION);
-	memset(area_bytes, 0, 4096);
+	memset(area_bytes, 0, AREA);
 	if (count > in.left)
 		count = in.left;
 	bytes = rd_bytes(&in, count);
@@ -315,7 +329,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    .used = UVA + USED,
 	    .base = how & PACKED ? 0x80008000 : 0,
 	    .map = map,
-	    .inflight = (how & TRACKED) && !(how & PACKED) ? inflight_ring_of(area, 0, 128) : NULL};
+	    .inflight = how & TRACKED ? inflight_ring_of(area, 0, 128) : NULL,
+	    .inflight_packed = how & TRACKED ? inflight_packed_of(area, 0, 128) : NULL};
 	CHECK(vq_new(0, stopped, NULL, &queue) == 0);
 	CHECK(vq_start(queue, &setup) == 0);
 	vq_set_log(queue, how & LOGGED ? log_piece : NULL, true, USED);

@@ -2,6 +2,7 @@
 #include "tests/lib/vu_driver.h"
 
 #include "common/cleanup.h"
+#include "tests/lib/vu_packed.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -36,9 +37,13 @@ uint64_t vu_event_take(int fd)
 
 void vu_ring_clear(struct vu_ring *r)
 {
-	memset(r->desc, 0, sizeof(r->desc[0]) * r->size);
-	memset(r->avail, 0, 6 + sizeof(r->avail->ring[0]) * r->size);
-	memset(r->used, 0, 6 + sizeof(r->used->ring[0]) * r->size);
+	if (r->packed) {
+		vu_packed_clear(r);
+	} else {
+		memset(r->desc, 0, sizeof(r->desc[0]) * r->size);
+		memset(r->avail, 0, 6 + sizeof(r->avail->ring[0]) * r->size);
+		memset(r->used, 0, 6 + sizeof(r->used->ring[0]) * r->size);
+	}
 	for (uint16_t i = 0; i < r->size; i++)
 		r->next[i] = (uint16_t)(i + 1);
 	r->free_head = 0;
@@ -51,16 +56,18 @@ void vu_ring_clear(struct vu_ring *r)
 
 void vu_ring_set_base(struct vu_ring *r, uint16_t base)
 {
+	cr_assert_null(r->packed);
 	vu_ring_clear(r);
 	r->avail->idx = r->used->idx = base;
 	r->avail_idx = r->used_idx = r->kicked_idx = base;
 	*r->used_event = *r->avail_event = base;
 }
 
-void vu_ring_init(struct vu_ring *r, struct vu_front *f, uint16_t index, uint16_t size)
+static void split_init(struct vu_ring *r)
 {
-	*r = (struct vu_ring){.f = f, .index = index, .size = size};
-	r->event_idx = f->features & VU_F_EVENT_IDX;
+	struct vu_front *f = r->f;
+	uint16_t size = r->size;
+
 	r->desc_gpa = vu_alloc(f, VU_LOW, sizeof(struct vu_desc) * size, 16);
 	r->avail_gpa = vu_alloc(f, VU_LOW, 6 + 2ull * size, 2);
 	r->used_gpa = vu_alloc(f, VU_LOW, 6 + 8ull * size, 4);
@@ -69,6 +76,16 @@ void vu_ring_init(struct vu_ring *r, struct vu_front *f, uint16_t index, uint16_
 	r->used = vu_at(f, r->used_gpa, 6 + 8ull * size);
 	r->used_event = &r->avail->ring[size];
 	r->avail_event = (uint16_t *)(void *)&r->used->ring[size];
+}
+
+void vu_ring_init(struct vu_ring *r, struct vu_front *f, uint16_t index, uint16_t size)
+{
+	*r = (struct vu_ring){.f = f, .index = index, .size = size};
+	r->event_idx = f->features & VU_F_EVENT_IDX;
+	if (f->features & VU_F_RING_PACKED)
+		vu_packed_init(r);
+	else
+		split_init(r);
 	r->kick = vu_eventfd();
 	r->call = r->call_sent = vu_eventfd();
 	r->err = vu_eventfd();
@@ -97,6 +114,8 @@ void vu_ring_end(struct vu_ring *r)
 	fd_close(&r->kick);
 	fd_close(&r->call);
 	fd_close(&r->err);
+	if (r->packed)
+		vu_packed_end(r);
 	free(r->next);
 	free(r->table);
 	free(r->table_size);
@@ -124,7 +143,7 @@ void vu_tell_num(struct vu_ring *r)
 
 void vu_tell_base(struct vu_ring *r)
 {
-	tell_state(r, VU_SET_VRING_BASE, r->avail_idx);
+	tell_state(r, VU_SET_VRING_BASE, r->packed ? vu_packed_base(r) : r->avail_idx);
 }
 
 void vu_tell_addr(struct vu_ring *r)
@@ -168,7 +187,7 @@ void vu_ring_start(struct vu_ring *r)
 	vu_tell_enable(r, true);
 }
 
-uint16_t vu_ring_stop(struct vu_ring *r)
+uint32_t vu_ring_pause(struct vu_ring *r)
 {
 	struct vu_state s = {r->index, 0};
 	uint8_t answer[4096];
@@ -177,8 +196,30 @@ uint16_t vu_ring_stop(struct vu_ring *r)
 	cr_assert_eq(vu_reply(r->f, VU_GET_VRING_BASE, answer), sizeof(s));
 	memcpy(&s, answer, sizeof(s));
 	cr_assert_eq(s.index, r->index);
-	cr_assert_leq(s.value, UINT16_MAX);
-	return (uint16_t)s.value;
+	if (!r->packed)
+		cr_assert_leq(s.value, UINT16_MAX);
+	return s.value;
+}
+
+uint16_t vu_ring_stop(struct vu_ring *r)
+{
+	return (uint16_t)vu_ring_pause(r);
+}
+
+void vu_ring_go_on(struct vu_ring *r, uint32_t base)
+{
+	vu_tell_num(r);
+	tell_state(r, VU_SET_VRING_BASE, base);
+	vu_tell_addr(r);
+	vu_tell_kick(r);
+	vu_tell_call(r);
+	vu_tell_err(r);
+	vu_tell_enable(r, true);
+}
+
+bool vu_ring_all_ended(const struct vu_ring *r, uint32_t base)
+{
+	return r->packed ? (base & UINT16_MAX) == base >> 16 : base == r->used->idx;
 }
 
 /* ---- requests ---- */
@@ -218,6 +259,8 @@ uint16_t vu_ring_add(struct vu_ring *r, const struct vu_sg *sg, unsigned count)
 {
 	uint16_t head = VU_END, last = VU_END;
 
+	if (r->packed)
+		return vu_packed_add(r, sg, count);
 	for (unsigned i = 0; i < count; i++)
 		head = link_one(r, head, &last, desc_of(&sg[i]));
 	return head;
@@ -239,6 +282,10 @@ uint16_t vu_ring_add_indirect(struct vu_ring *r, const struct vu_sg *sg, unsigne
 	struct vu_desc *entry;
 	uint64_t table;
 
+	if (r->packed) {
+		cr_assert_eq(direct, 0, "no packed ring has such a chain");
+		return vu_packed_add_indirect(r, sg, count);
+	}
 	for (unsigned i = 0; i < direct; i++)
 		head = link_one(r, head, &last, desc_of(&sg[i]));
 	head = link_one(r, head, &last, (struct vu_desc){.flags = VU_DESC_INDIRECT});
@@ -261,6 +308,10 @@ uint16_t vu_ring_add_indirect(struct vu_ring *r, const struct vu_sg *sg, unsigne
 void vu_ring_free(struct vu_ring *r, uint16_t head)
 {
 	cr_assert_lt(head, r->size);
+	if (r->packed) {
+		vu_packed_free(r, head);
+		return;
+	}
 	while (head != VU_END) {
 		uint16_t next = r->next[head];
 
@@ -273,13 +324,20 @@ void vu_ring_free(struct vu_ring *r, uint16_t head)
 
 void vu_ring_put(struct vu_ring *r, uint16_t head)
 {
+	if (r->packed) {
+		vu_packed_put(r, head);
+		return;
+	}
 	r->avail->ring[r->avail_idx % r->size] = head;
 	r->avail_idx++;
 }
 
 void vu_ring_publish(struct vu_ring *r)
 {
-	__atomic_store_n(&r->avail->idx, r->avail_idx, __ATOMIC_RELEASE);
+	if (r->packed)
+		vu_packed_publish(r);
+	else
+		__atomic_store_n(&r->avail->idx, r->avail_idx, __ATOMIC_RELEASE);
 }
 
 void vu_ring_kick_anyway(struct vu_ring *r)
@@ -290,19 +348,21 @@ void vu_ring_kick_anyway(struct vu_ring *r)
 	cr_assert_eq(write(r->kick, &one, sizeof(one)), sizeof(one));
 }
 
-void vu_ring_kick(struct vu_ring *r)
+static bool wants_kick(struct vu_ring *r)
 {
 	uint16_t old = r->kicked_idx, event;
-	bool wanted;
 
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	r->kicked_idx = r->avail_idx;
 	event = __atomic_load_n(r->avail_event, __ATOMIC_RELAXED);
 	if (r->event_idx)
-		wanted = (uint16_t)(r->avail_idx - event - 1) < (uint16_t)(r->avail_idx - old);
-	else
-		wanted = !(__atomic_load_n(&r->used->flags, __ATOMIC_RELAXED) & VU_NO_NOTIFY);
-	if (wanted)
+		return (uint16_t)(r->avail_idx - event - 1) < (uint16_t)(r->avail_idx - old);
+	return !(__atomic_load_n(&r->used->flags, __ATOMIC_RELAXED) & VU_NO_NOTIFY);
+}
+
+void vu_ring_kick(struct vu_ring *r)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (r->packed ? vu_packed_wants_kick(r) : wants_kick(r))
 		vu_ring_kick_anyway(r);
 }
 
@@ -315,8 +375,11 @@ void vu_ring_offer(struct vu_ring *r, uint16_t head)
 
 static bool take_used(struct vu_ring *r, struct vu_used_elem *ret)
 {
-	uint16_t idx = __atomic_load_n(&r->used->idx, __ATOMIC_ACQUIRE);
+	uint16_t idx;
 
+	if (r->packed)
+		return vu_packed_take(r, ret);
+	idx = __atomic_load_n(&r->used->idx, __ATOMIC_ACQUIRE);
 	if (idx == r->used_idx)
 		return false;
 	cr_assert_leq((uint16_t)(idx - r->used_idx), r->size, "used->idx jumps from %u to %u",
@@ -325,6 +388,13 @@ static bool take_used(struct vu_ring *r, struct vu_used_elem *ret)
 	r->used_idx++;
 	cr_assert_lt(ret->id, r->size, "the used element names descriptor %u", ret->id);
 	return true;
+}
+
+bool vu_ring_ended(const struct vu_ring *r)
+{
+	if (r->packed)
+		return vu_packed_ended(r);
+	return __atomic_load_n(&r->used->idx, __ATOMIC_ACQUIRE) != r->used_idx;
 }
 
 bool vu_ring_used(struct vu_ring *r, int ms, struct vu_used_elem *ret)
@@ -339,7 +409,10 @@ bool vu_ring_used(struct vu_ring *r, int ms, struct vu_used_elem *ret)
 		if (ms == 0)
 			return false;
 		/* Say that the next one is waited for, and look once more. */
-		__atomic_store_n(r->used_event, r->used_idx, __ATOMIC_RELAXED);
+		if (r->packed)
+			vu_packed_want(r);
+		else
+			__atomic_store_n(r->used_event, r->used_idx, __ATOMIC_RELAXED);
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if (take_used(r, ret))
 			return true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * vu_driver.h: the driver's side of a split virtqueue (virtio 1.2, 2.7) in the memory of a vu_front.
+ * vu_driver.h: the driver's side of a virtqueue (virtio 1.2, 2.7) in the memory of a vu_front: a split one, or a packed one
+ * (vu_packed.h) if the front end has acknowledged that.
  *
  * It does what Linux's driver does, waits by interrupt alone (so a lost one shows), and lies only where a test writes into
  * its tables. What it must know for itself it keeps outside guest memory.
@@ -42,8 +43,11 @@ struct vu_sg {
 	uint16_t flags;
 };
 
+struct vu_packed;
+
 struct vu_ring {
 	struct vu_front *f;
+	struct vu_packed *packed; /* NULL: a split ring, and the next six are its own */
 	uint16_t index, size;
 	bool event_idx;
 	/* in guest memory, to be lied in */
@@ -77,7 +81,7 @@ void vu_ring_end(struct vu_ring *r);
 /** vu_ring_clear() - Empty, as after a reset: indices 0 in guest memory too, all descriptors free. */
 void vu_ring_clear(struct vu_ring *r);
 
-/** vu_ring_set_base() - Clear, and let all indices begin there. */
+/** vu_ring_set_base() - Of a split ring: clear, and let all indices begin there. */
 void vu_ring_set_base(struct vu_ring *r, uint16_t base);
 
 /* ---- telling the back end ---- */
@@ -93,8 +97,17 @@ void vu_tell_enable(struct vu_ring *r, bool enable);
 /** vu_ring_start() - All of it, in that order. */
 void vu_ring_start(struct vu_ring *r);
 
-/** vu_ring_stop() - GET_VRING_BASE. Return: the index that the back end would take next. */
+/** vu_ring_stop() - GET_VRING_BASE. Return: the index that the back end would take next; of a packed ring its place alone. */
 uint16_t vu_ring_stop(struct vu_ring *r);
+
+/** vu_ring_pause() - The same. Return: the whole value, for SET_VRING_BASE. */
+uint32_t vu_ring_pause(struct vu_ring *r);
+
+/** vu_ring_go_on() - Start it again from there, as after QEMU's stop and cont. */
+void vu_ring_go_on(struct vu_ring *r, uint32_t base);
+
+/** vu_ring_all_ended() - Whether all has ended that the back end took before it stopped with that base. */
+bool vu_ring_all_ended(const struct vu_ring *r, uint32_t base);
 
 /* ---- requests ---- */
 
@@ -132,6 +145,9 @@ void vu_ring_offer(struct vu_ring *r, uint16_t head);
  * head. Return: false when none came.
  */
 bool vu_ring_used(struct vu_ring *r, int ms, struct vu_used_elem *ret);
+
+/** vu_ring_ended() - Whether there is a used element that was not seen. */
+bool vu_ring_ended(const struct vu_ring *r);
 
 /** vu_ring_broken() - Whether the device says by the error descriptor that it gave the ring up; waits so long. */
 bool vu_ring_broken(struct vu_ring *r, int ms);

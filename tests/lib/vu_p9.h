@@ -34,6 +34,8 @@ struct vu_shape {
 
 struct vu_p9_slot {
 	bool busy;
+	bool
+	    killed; /* whoever had it was killed, and may have written more of a reply than the next one does */
 	uint16_t tag;
 	uint64_t out, in; /* of the request under way */
 	uint64_t home;    /* the head's own buffers, one behind the other */
@@ -61,6 +63,9 @@ void vu_p9_end(struct vu_p9 *p);
 
 /** vu_p9_forget() - After the ring was cleared: no request is under way. */
 void vu_p9_forget(struct vu_p9 *p);
+
+/** vu_p9_killed() - The device was killed with what is under way. */
+void vu_p9_killed(struct vu_p9 *p);
 
 /** vu_p9_offer() - Any bytes as a request, whose tag the test says. Return: its head. */
 uint16_t vu_p9_offer(struct vu_p9 *p, const void *bytes, size_t size, uint16_t tag);

@@ -122,6 +122,19 @@ void vu_rig_start(struct vu_rig *r, const struct vu_rig_opt *o)
 		vu_rig_up(r, r->o.until);
 }
 
+void vu_rig_kill_device(struct vu_rig *r)
+{
+	(void)kill(r->device, SIGKILL);
+	cr_assert_eq(waitpid(r->device, NULL, 0), r->device);
+	(void)unlink(r->path);
+}
+
+void vu_rig_next_device(struct vu_rig *r, int helper_sock)
+{
+	r->o.helper_sock = helper_sock;
+	start_device(r);
+}
+
 /* ---- connections ---- */
 
 int vu_rig_connect(struct vu_rig *r)
@@ -156,7 +169,7 @@ void vu_rig_up(struct vu_rig *r, enum vu_rig_until until)
 		return;
 	if (r->o.table_only)
 		protocol &= ~VU_P_MEM_SLOTS;
-	vu_greet(&r->f, VU_ALL_FEATURES & ~r->o.without, protocol);
+	vu_greet(&r->f, (VU_ALL_FEATURES | r->o.more_features) & ~r->o.without, protocol);
 	vu_memory(&r->f);
 	vu_tell_memory(&r->f);
 	if (until >= VU_RIG_MEMORY)

@@ -36,6 +36,7 @@ struct vu_rig_opt {
 	uint16_t ring_size;     /* 0: 128 */
 	uint32_t room;          /* of buffers, see vu_p9_init() */
 	uint64_t without;       /* features to leave out */
+	uint64_t more_features; /* features besides VU_ALL_FEATURES */
 	uint64_t more_protocol; /* protocol features besides VU_ALL_PROTOCOL */
 	bool table_only;        /* leave out VU_P_MEM_SLOTS */
 };
@@ -61,6 +62,11 @@ int vu_rig_connect(struct vu_rig *r);
 
 /** vu_rig_up() - From a new connection to as far as that, with fresh memory and ring. */
 void vu_rig_up(struct vu_rig *r, enum vu_rig_until until);
+
+/** vu_rig_kill_device() / vu_rig_next_device() - Kill it; start another, with the device's socket of another helper that the
+ * test plays. Memory and ring stay, the connection is the test's to replace. */
+void vu_rig_kill_device(struct vu_rig *r);
+void vu_rig_next_device(struct vu_rig *r, int helper_sock);
 
 /** vu_rig_down() - Disconnect, and give memory and ring back. */
 void vu_rig_down(struct vu_rig *r);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * stop.c: rings stopped, reset, taken away and abandoned with requests in flight. The device is real; its helper is the
- * make-believe one, which answers when the test says so.
+ * stop.c: rings stopped, reset, taken away and abandoned with requests in flight, split ones and packed ones. The device is
+ * real; its helper is the make-believe one, which answers when the test says so.
  */
 #include "tests/lib/b_synth.h"
 #include "tests/lib/vu_rig.h"
@@ -24,18 +24,24 @@ static struct vu_ring *const ring = &rig.ring;
 static struct vu_p9 *const p = &rig.p;
 static struct p9_client *const c = &rig.p.c;
 
-static void start_with(uint64_t delay_max_ns)
+static void start_with(uint64_t features)
 {
 	int pair[2];
 
 	cr_assert_eq(usock_pair(SOCK_SEQPACKET, pair), 0);
-	synth_helper_start(&helper, pair[1], 1, delay_max_ns);
-	vu_rig_start(&rig, &(struct vu_rig_opt){.helper_sock = pair[0]});
+	synth_helper_start(&helper, pair[1], 1, 0);
+	vu_rig_start(&rig, &(struct vu_rig_opt){.helper_sock = pair[0], .more_features = features});
 }
 
 static void start(void)
 {
 	start_with(0);
+}
+
+static void start_packed(void)
+{
+	start_with(VU_F_RING_PACKED);
+	cr_assert_not_null(ring->packed);
 }
 
 static void end(void)
@@ -46,6 +52,7 @@ static void end(void)
 }
 
 TestSuite(stop, .init = start, .fini = end, .timeout = 120);
+TestSuite(stop_packed, .init = start_packed, .fini = end, .timeout = 120);
 
 static void hold(int type)
 {
@@ -100,27 +107,37 @@ static void new_ring(void)
 	cr_assert(p9_alive(c));
 }
 
-Test(stop, s3_nothing_is_written_after_get_vring_base_with_128_in_flight)
+static void get_vring_base(void)
 {
 	struct image image;
+	struct vu_used_elem e;
 	uint64_t before;
-	uint16_t base;
+	uint32_t base;
 
 	fly();
 	before = vu_now_ms();
-	base = vu_ring_stop(ring);
+	base = vu_ring_pause(ring);
 	cr_assert_lt(vu_now_ms() - before, 5000, "stuck requests hold the front end");
 	image = take();
 	/* Not one is lost: what the device took has ended, and what has not it would take again. */
-	cr_assert_eq(base, ring->used->idx, "%u were taken and %u ended", base, ring->used->idx);
-	for (uint16_t i = ring->used_idx; i != base; i++)
-		cr_assert_geq(ring->used->ring[i % ring->size].len, P9_HEAD_SIZE,
-		              "nobody flushed what ended with nothing");
+	cr_assert(vu_ring_all_ended(ring, base), "more was taken than has ended: %#x", base);
+	while (vu_ring_used(ring, 0, &e))
+		cr_assert_geq(e.len, P9_HEAD_SIZE, "nobody flushed what ended with nothing");
 	must_be_untouched(&image, "GET_VRING_BASE");
 	new_ring();
 }
 
-Test(stop, s3_nothing_is_written_after_reset_device_with_128_in_flight)
+Test(stop, s3_nothing_is_written_after_get_vring_base_with_128_in_flight)
+{
+	get_vring_base();
+}
+
+Test(stop_packed, s3_nothing_is_written_after_get_vring_base_with_128_in_flight)
+{
+	get_vring_base();
+}
+
+static void reset_device(void)
 {
 	struct image image;
 
@@ -132,7 +149,17 @@ Test(stop, s3_nothing_is_written_after_reset_device_with_128_in_flight)
 	P9(c, getattr, .fid = 100, .expect_err = EBADF);
 }
 
-Test(stop, s4_nothing_is_written_after_enable_0_with_128_in_flight)
+Test(stop, s3_nothing_is_written_after_reset_device_with_128_in_flight)
+{
+	reset_device();
+}
+
+Test(stop_packed, s3_nothing_is_written_after_reset_device_with_128_in_flight)
+{
+	reset_device();
+}
+
+static void enable_0(void)
 {
 	struct image image;
 
@@ -145,7 +172,17 @@ Test(stop, s4_nothing_is_written_after_enable_0_with_128_in_flight)
 	new_ring();
 }
 
-Test(stop, nothing_is_written_after_a_disconnect_with_128_in_flight)
+Test(stop, s4_nothing_is_written_after_enable_0_with_128_in_flight)
+{
+	enable_0();
+}
+
+Test(stop_packed, s4_nothing_is_written_after_enable_0_with_128_in_flight)
+{
+	enable_0();
+}
+
+static void disconnect(void)
 {
 	struct vu_front other;
 	struct image image;
@@ -165,7 +202,17 @@ Test(stop, nothing_is_written_after_a_disconnect_with_128_in_flight)
 	cr_assert(p9_alive(c));
 }
 
-Test(stop, s4_nothing_is_written_to_memory_that_was_taken_away)
+Test(stop, nothing_is_written_after_a_disconnect_with_128_in_flight)
+{
+	disconnect();
+}
+
+Test(stop_packed, nothing_is_written_after_a_disconnect_with_128_in_flight)
+{
+	disconnect();
+}
+
+static void memory_taken_away(void)
 {
 	uint8_t *copy;
 
@@ -184,7 +231,17 @@ Test(stop, s4_nothing_is_written_to_memory_that_was_taken_away)
 	vu_rig_serves(&rig);
 }
 
-Test(stop, sigterm_with_128_in_flight)
+Test(stop, s4_nothing_is_written_to_memory_that_was_taken_away)
+{
+	memory_taken_away();
+}
+
+Test(stop_packed, s4_nothing_is_written_to_memory_that_was_taken_away)
+{
+	memory_taken_away();
+}
+
+static void sigterm(void)
 {
 	fly();
 	cr_assert_eq(kill(rig.device, SIGTERM), 0);
@@ -196,7 +253,17 @@ Test(stop, sigterm_with_128_in_flight)
 	hold(0);
 }
 
-Test(stop, a_helper_that_dies_ends_all_128_with_eio)
+Test(stop, sigterm_with_128_in_flight)
+{
+	sigterm();
+}
+
+Test(stop_packed, sigterm_with_128_in_flight)
+{
+	sigterm();
+}
+
+static void helper_dies(void)
 {
 	fly();
 	(void)shutdown(helper.sock, SHUT_RDWR);
@@ -213,20 +280,19 @@ Test(stop, a_helper_that_dies_ends_all_128_with_eio)
 	cr_assert(vu_answers(&rig.f));
 }
 
-/* ---- a pause, and on with the same ring ---- */
-
-/* Starts the ring where it stopped, as after QEMU's stop and cont. */
-static void go_on(uint16_t base)
+Test(stop, a_helper_that_dies_ends_all_128_with_eio)
 {
-	vu_tell_num(ring);
-	vu_set(&rig.f, VU_SET_VRING_BASE, &(struct vu_state){0, base}, sizeof(struct vu_state), -1);
-	vu_tell_addr(ring);
-	vu_tell_kick(ring);
-	vu_tell_call(ring);
-	vu_tell_enable(ring, true);
+	helper_dies();
 }
 
-Test(stop, s4_a_pause_loses_no_request)
+Test(stop_packed, a_helper_that_dies_ends_all_128_with_eio)
+{
+	helper_dies();
+}
+
+/* ---- a pause, and on with the same ring ---- */
+
+static void pauses(void)
 {
 	unsigned answered = 0, sent = 0, pauses = 0, rounds = 0;
 
@@ -242,11 +308,11 @@ Test(stop, s4_a_pause_loses_no_request)
 			(void)vu_p9_offer(p, c->out, size, (uint16_t)sent++);
 		}
 		if (pause) {
-			uint16_t base = vu_ring_stop(ring);
+			uint32_t base = vu_ring_pause(ring);
 
-			cr_assert_eq(base, ring->used->idx, "%u were taken, and %u ended", base,
-			             ring->used->idx);
-			go_on(base);
+			cr_assert(vu_ring_all_ended(ring, base),
+			          "more was taken than has ended: %#x", base);
+			vu_ring_go_on(ring, base);
 			pauses++;
 		}
 		while (vu_ring_used(ring, sent < 6000 ? 0 : VU_PATIENCE_MS, &e)) {
@@ -258,6 +324,16 @@ Test(stop, s4_a_pause_loses_no_request)
 	}
 	cr_assert_eq(answered, sent);
 	cr_assert_gt(pauses, 20);
+}
+
+Test(stop, s4_a_pause_loses_no_request)
+{
+	pauses();
+}
+
+Test(stop_packed, s4_a_pause_loses_no_request)
+{
+	pauses();
 }
 
 Test(stop, s4_a_pause_puts_waiting_locks_off)
@@ -277,14 +353,14 @@ Test(stop, s4_a_pause_puts_waiting_locks_off)
 	vu_sleep_ms(20);
 	cr_assert_eq(ring->used->idx, ring->used_idx, "the lock does not wait");
 	before = vu_now_ms();
-	go_on(vu_ring_stop(ring));
+	vu_ring_go_on(ring, vu_ring_pause(ring));
 	cr_assert_lt(vu_now_ms() - before, 2000);
 	/* The guest asks again after a while. */
 	cr_assert_eq(p9_wait(c, tag, P9_LOCK, &a), 0);
 	cr_assert_eq(a.status, P9_LOCK_BLOCKED);
 }
 
-Test(stop, s4_disabled_and_enabled_under_load)
+static void disabled_and_enabled(void)
 {
 	for (int round = 0; round < 200; round++) {
 		uint16_t tags[40];
@@ -298,6 +374,16 @@ Test(stop, s4_disabled_and_enabled_under_load)
 		for (size_t i = 0; i < ARRAY_SIZE(tags); i++)
 			cr_assert_eq(p9_wait(c, tags[i], P9_GETATTR, NULL), 0);
 	}
+}
+
+Test(stop, s4_disabled_and_enabled_under_load)
+{
+	disabled_and_enabled();
+}
+
+Test(stop_packed, s4_disabled_and_enabled_under_load)
+{
+	disabled_and_enabled();
 }
 
 Test(stop, ring_addresses_again_on_a_live_ring)
@@ -335,7 +421,7 @@ Test(stop, s21_tversion_again_on_the_same_queue_resets_the_session)
 	}
 }
 
-Test(stop, s21_tversion_with_127_in_flight)
+static void tversion(void)
 {
 	uint16_t tag;
 
@@ -357,6 +443,16 @@ Test(stop, s21_tversion_with_127_in_flight)
 	cr_assert_eq(p->flying, 0, "%u descriptors never come back", p->flying);
 	P9(c, attach, .fid = 0, .afid = P9_NOFID);
 	P9(c, getattr, .fid = 100, .expect_err = EBADF);
+}
+
+Test(stop, s21_tversion_with_127_in_flight)
+{
+	tversion();
+}
+
+Test(stop_packed, s21_tversion_with_127_in_flight)
+{
+	tversion();
 }
 
 Test(stop, a_new_connection_knows_no_fid_of_the_last)
