@@ -206,6 +206,8 @@ static void copy_value(struct p9_req *r, uint8_t *value, size_t count, bool from
 		unsigned n = r->session->transport->payload(r, from_client, done, count - done,
 		                                            pieces, P9_PIECES_MAX);
 
+		if (n == 0)
+			return; /* the transport wants no more */
 		for (unsigned i = 0; i < n; i++) {
 			if (from_client)
 				memcpy(value + done, pieces[i].iov_base, pieces[i].iov_len);

@@ -116,6 +116,9 @@ static unsigned payload(struct p9_req *req, bool from_client, size_t offset, siz
 	struct chain_cursor c = from_client ? chain_out(q->chain) : chain_in(q->chain);
 	size_t taken;
 
+	/* Nothing more is written by way of a ring that lied. */
+	if (!from_client && vq_broken(q->t->queue))
+		return 0;
 	(void)chain_skip(&c, (from_client ? P9_WRITE_HEAD : P9_READ_HEAD) + offset);
 	return chain_take(&c, size, pieces, room, &taken);
 }
@@ -132,13 +135,16 @@ static size_t put_error(struct request *q, uint16_t tag, int error)
 	return w.used;
 }
 
-/* Gives the chain back; 0 bytes: without a reply, which only a flushed request may be. */
+/* Gives the chain back; 0 bytes: without a reply, which only a flushed request may be. A broken ring gets none, and its buffers
+ * are not written. */
 static void give_back(struct request *q, size_t size)
 {
 	struct t_virtio *t = q->t;
 	struct chain_cursor c = chain_in(q->chain);
 
-	if (size > q->chain->in_size) {
+	if (vq_broken(t->queue)) {
+		vq_discard(t->queue, q->chain);
+	} else if (size > q->chain->in_size) {
 		vq_discard(t->queue, q->chain);
 		(void)vq_break(t->queue, "there is no room for the reply");
 	} else {
@@ -281,6 +287,9 @@ static bool idle(void *context)
 	}
 	if (t->queue)
 		vq_publish(t->queue);
+	/* What is under way on a ring that lied is for nobody. */
+	if (t->queue && vq_broken(t->queue))
+		p9_session_let_go(&t->session);
 	return taken > 0;
 }
 
@@ -336,13 +345,16 @@ static void stop_due(struct loop_timer *timer)
  * A pause of the guest stops the queue too, and goes on with it later: so requests are given time to end as ever, and the
  * session stays.
  */
-static void stop(void *context, struct vq *q UNUSED)
+static void stop(void *context, struct vq *q)
 {
 	struct t_virtio *t = context;
 
 	t->stopping = true;
 	locks_put_off(&t->session);
-	loop_timer_set(t->loop, &t->stop_timer, loop_now() + T_VIRTIO_STOP_NS);
+	if (vq_broken(q))
+		p9_session_let_go(&t->session);
+	if (t->queue)
+		loop_timer_set(t->loop, &t->stop_timer, loop_now() + T_VIRTIO_STOP_NS);
 	stop_if_done(t);
 }
 
