@@ -367,6 +367,24 @@ static bool check_together(struct config *c)
 	return false;
 }
 
+static void print_capabilities(void)
+{
+	(void)printf("{\n  \"type\": \"9p\",\n  \"types\": [\"9p\", \"block\"],\n  "
+	             "\"version\": \"" VIRTFS_VERSION "\",\n"
+	             "  \"transports\": [\"vhost-user\", \"socket\"],\n"
+	             "  \"features\": [\"control\", \"disk\", \"handover\", \"ready-fd\"]\n}\n");
+}
+
+/* With it all other options and arguments mean nothing, wrong ones too (vhost-user specification, "Backend program
+ * conventions"). */
+static bool wants_capabilities(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--print-capabilities") == 0)
+			return true;
+	return false;
+}
+
 enum config_result config_parse(int argc, char **argv, struct config *ret)
 {
 	const char *value;
@@ -386,6 +404,10 @@ enum config_result config_parse(int argc, char **argv, struct config *ret)
 	                       .poll_us = LOOP_POLL_NS / 1000,
 	                       .user = {.uid = USER_NOBODY, .gid = USER_NOBODY},
 	                       .log_level = LOG_LEVEL_INFO};
+	if (wants_capabilities(argc, argv)) {
+		print_capabilities();
+		return CONFIG_DONE;
+	}
 	while ((option = options_next(rows, ARRAY_SIZE(rows), argc, argv, &value)) != OPTIONS_END) {
 		switch (option) {
 		case OPT_HELP:
@@ -395,11 +417,7 @@ enum config_result config_parse(int argc, char **argv, struct config *ret)
 			(void)printf("virtfs-device " VIRTFS_VERSION "\n");
 			return CONFIG_DONE;
 		case OPT_PRINT_CAPABILITIES:
-			(void)printf("{\n  \"type\": \"9p\",\n  \"types\": [\"9p\", \"block\"],\n  "
-			             "\"version\": \"" VIRTFS_VERSION "\",\n"
-			             "  \"transports\": [\"vhost-user\", \"socket\"],\n"
-			             "  \"features\": [\"control\", \"disk\", \"handover\", "
-			             "\"ready-fd\"]\n}\n");
+			print_capabilities();
 			return CONFIG_DONE;
 		default:
 			if (option == OPTIONS_BAD || !take(ret, option, value)) {
