@@ -78,6 +78,39 @@ void proc_mounts_one(pid_t pid)
 	cr_assert_eq(mounts, 1);
 }
 
+void proc_switches(pid_t pid, char *text, size_t room)
+{
+	DIR *d = opendir(proc_path(pid, "task"));
+	struct dirent *e;
+	size_t used = 0;
+
+	cr_assert_not_null(d, "the process is gone");
+	text[0] = '\0';
+	while ((e = readdir(d))) {
+		static const char *const keys[] = {
+		    "Name:", "voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:"};
+		char file[300], name[64] = "";
+		unsigned long count = 0;
+
+		if (e->d_name[0] == '.')
+			continue;
+		(void)snprintf(file, sizeof(file), "task/%s/status", e->d_name);
+		for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+			const char *value = line_of(pid, file, keys[i]);
+
+			cr_assert_not_null(value, "%s has no line %s", file, keys[i]);
+			if (i == 0)
+				(void)snprintf(name, sizeof(name), "%s", value);
+			else
+				count += strtoul(value, NULL, 10);
+		}
+		used += (size_t)snprintf(text + used, room - used, "%s %s %lu\n", e->d_name, name,
+		                         count);
+		cr_assert_lt(used, room, "more threads than the test has room for");
+	}
+	(void)closedir(d);
+}
+
 pid_t proc_child(pid_t parent, const char *name)
 {
 	DIR *d = opendir("/proc");

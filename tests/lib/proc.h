@@ -24,6 +24,10 @@ bool proc_shares(pid_t pid, const char *space);
 /** proc_mounts_one() - Fails unless one whole file system alone is mounted where it is, without set-id, devices and exec. */
 void proc_mounts_one(pid_t pid);
 
+/** proc_switches() - A line for each thread of a process: its number, its name, and how often it went to sleep or was put aside.
+ * As long as the text stays the same none of them has run. */
+void proc_switches(pid_t pid, char *text, size_t room);
+
 /** proc_child() - A child of a process, by the beginning of its name; -1 if there is none. */
 pid_t proc_child(pid_t parent, const char *name);
 

@@ -355,24 +355,3 @@ Test(notify, strange_descriptors_do_no_harm)
 		}
 	}
 }
-
-/* ---- rest ---- */
-
-static long switches(void)
-{
-	return vu_rig_device_proc(&rig, "voluntary_ctxt_switches") +
-	       vu_rig_device_proc(&rig, "nonvoluntary_ctxt_switches");
-}
-
-Test(notify, ten_idle_seconds_without_a_wake_up)
-{
-	long before;
-
-	hammer(100);
-	vu_sleep_ms(1000); /* for what it still does of its own */
-	before = switches();
-	vu_sleep_ms(10000);
-	cr_assert_eq(switches() - before, 0, "the device woke %ld times in 10 idle seconds",
-	             switches() - before);
-	cr_assert(p9_alive(c));
-}
