@@ -19,8 +19,10 @@ struct ring {
 	struct io_uring uring;
 	struct loop *loop;
 	struct loop_source completions;
-	struct ring_threads *threads; /* instead; then nothing else of this is in use */
-	struct loop_poller poller;    /* of a ring with files */
+	struct ring_threads *threads; /* instead; then nothing else of this is in use, but */
+	int *table;                   /* of a ring with files, by threads: its descriptors, or -1 */
+	unsigned table_size;
+	struct loop_poller poller; /* of a ring with files */
 	unsigned under_way;
 	bool to_submit;
 	bool files; /* it has a table of them */
@@ -252,6 +254,12 @@ void ring_free(struct ring *r)
 {
 	if (!r)
 		return;
+	if (r->threads) {
+		ring_threads_free(r->threads);
+		free(r->table);
+		free(r);
+		return;
+	}
 	if (r->files)
 		loop_poll_remove(r->loop, &r->poller);
 	loop_idle_remove(r->loop, r);
@@ -263,15 +271,24 @@ void ring_free(struct ring *r)
 
 int ring_file(struct ring *r, unsigned place, int fd)
 {
-	int e = io_uring_register_files_update(&r->uring, place, &fd, 1);
+	int e;
 
-	return e < 0 ? e : 0;
+	if (!r->threads) {
+		e = io_uring_register_files_update(&r->uring, place, &fd, 1);
+		return e < 0 ? e : 0;
+	}
+	if (place >= r->table_size)
+		return -EINVAL;
+	r->table[place] = fd;
+	return 0;
 }
 
-int ring_new_threads(struct loop *l, struct ring **ret)
+/* ---- by threads ---- */
+
+static int make_threads(struct loop *l, unsigned kinds, struct ring **ret)
 {
 	AUTO_FREE struct ring *r = calloc(1, sizeof(*r));
-	int e = r ? ring_threads_new(l, &r->threads) : -ENOMEM;
+	int e = r ? ring_threads_new(l, kinds, &r->threads) : -ENOMEM;
 
 	if (e < 0)
 		return e;
@@ -280,12 +297,52 @@ int ring_new_threads(struct loop *l, struct ring **ret)
 	return 0;
 }
 
+int ring_new_threads(struct loop *l, struct ring **ret)
+{
+	return make_threads(l,
+	                    RING_KIND(RING_READ) | RING_KIND(RING_WRITE) | RING_KIND(RING_SYNC) |
+	                        RING_KIND(RING_SYNC_DATA) | RING_KIND(RING_CLOSE),
+	                    ret);
+}
+
+int ring_new_files_threads(struct loop *l, unsigned files, bool writes, struct ring **ret)
+{
+	const unsigned reads =
+	                   RING_KIND(RING_READ) | RING_KIND(RING_SYNC) | RING_KIND(RING_SYNC_DATA),
+	               changes = RING_KIND(RING_WRITE) | RING_KIND(RING_ALLOCATE);
+	struct ring *r;
+	int e = make_threads(l, writes ? reads | changes : reads, &r);
+
+	if (e < 0)
+		return e;
+	r->table = malloc(files * sizeof(*r->table));
+	if (!r->table) {
+		ring_free(r);
+		return -ENOMEM;
+	}
+	r->files = true;
+	r->table_size = files;
+	for (unsigned i = 0; i < files; i++)
+		r->table[i] = -1;
+	*ret = r;
+	return 0;
+}
+
+int ring_begin(struct ring *r)
+{
+	return r->threads ? ring_threads_begin(r->threads) : 0;
+}
+
 /* Return: whether threads do it. */
 static bool given(const struct ring *r, struct ring_op *op, struct ring_job job)
 {
 	if (!r->threads)
 		return false;
 	op->job = job;
+	/* A place that does not exist is one without a file: EBADF, as an io_uring has it. */
+	if (r->files)
+		op->job.fd =
+		    job.fd >= 0 && (unsigned)job.fd < r->table_size ? r->table[job.fd] : -1;
 	ring_threads_start(r->threads, op);
 	return true;
 }
@@ -363,8 +420,16 @@ int ring_fsync(struct ring *r, struct ring_op *op, int fd, bool data_only)
 int ring_fallocate(struct ring *r, struct ring_op *op, int place, int mode, uint64_t offset,
                    uint64_t size)
 {
-	struct io_uring_sqe *sqe = start(r);
+	struct io_uring_sqe *sqe;
 
+	if (given(r, op,
+	          (struct ring_job){.kind = RING_ALLOCATE,
+	                            .fd = place,
+	                            .mode = mode,
+	                            .offset = offset,
+	                            .size = size}))
+		return 0;
+	sqe = start(r);
 	if (!sqe)
 		return -EBUSY;
 	io_uring_prep_fallocate(sqe, place, mode, (off_t)offset, (off_t)size);

@@ -19,16 +19,16 @@
 
 struct ring;
 
-enum ring_kind { RING_READ, RING_WRITE, RING_SYNC, RING_SYNC_DATA, RING_CLOSE };
+enum ring_kind { RING_READ, RING_WRITE, RING_SYNC, RING_SYNC_DATA, RING_ALLOCATE, RING_CLOSE };
 
 /** struct ring_job - what an operation is, where threads do it (ring_threads.h); a ring's own */
 struct ring_job {
 	struct ring_op *next;
 	const struct iovec *pieces;
-	uint64_t offset;
+	uint64_t offset, size; /* size: of RING_ALLOCATE, as mode is */
 	unsigned count;
 	enum ring_kind kind;
-	int fd, result;
+	int fd, mode, result;
 };
 
 /** struct ring_op - one operation under way; part of its owner's struct, which must stay until done
@@ -61,12 +61,20 @@ void ring_free(struct ring *r);
 int MUST_CHECK ring_file(struct ring *r, unsigned place, int fd);
 
 /**
- * ring_new_threads() - The same for a host that has no io_uring for us: by threads of this process (ring_threads.h)
+ * ring_new_threads() - The same as ring_new() for a host that has no io_uring for us: by threads of this process (ring_threads.h)
  *
- * Slower, and RING_THREADS operations that are stuck hold up all others. Cancelling ends only what waits for a thread. Make
- * it when capabilities are gone and before the filter, which must allow the calls. Return: 0 or -errno.
+ * Slower, and RING_THREADS operations that are stuck hold up all others. Cancelling ends only what waits for a thread.
+ * Nothing is done before ring_begin(). Return: 0 or -errno.
  */
 int MUST_CHECK ring_new_threads(struct loop *l, struct ring **ret);
+
+/** ring_new_files_threads() - Likewise the same as ring_new_files(): a thread looks at what its ring may do before it does it. */
+int MUST_CHECK ring_new_files_threads(struct loop *l, unsigned files, bool writes,
+                                      struct ring **ret);
+
+/** ring_begin() - Start its threads, which an io_uring has not: when capabilities are gone, which threads have each, and before the
+ * filter, which must allow their calls. Return: 0 or -errno. */
+int MUST_CHECK ring_begin(struct ring *r);
 
 /*
  * Each starts an operation; pieces (at most IOV_MAX) must stay until done is called. Return: 0, or -EBUSY when there are too
@@ -77,7 +85,7 @@ int MUST_CHECK ring_readv(struct ring *r, struct ring_op *op, int fd, const stru
 int MUST_CHECK ring_writev(struct ring *r, struct ring_op *op, int fd, const struct iovec *pieces,
                            unsigned count, uint64_t offset);
 int MUST_CHECK ring_fsync(struct ring *r, struct ring_op *op, int fd, bool data_only);
-/** ring_fallocate() - Of a ring with files that writes; mode as of fallocate(2). */
+/** ring_fallocate() - Of a ring with files that writes; mode as of fallocate(2), of which threads know holes and zeros. */
 int MUST_CHECK ring_fallocate(struct ring *r, struct ring_op *op, int place, int mode,
                               uint64_t offset, uint64_t size);
 int MUST_CHECK ring_close(struct ring *r, struct ring_op *op, int fd);

@@ -4,6 +4,7 @@
 #include "common/cleanup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -16,11 +17,16 @@ struct queue {
 };
 
 struct ring_threads {
+	struct loop *loop;
 	struct loop_source completions;
+	unsigned kinds; /* that they do */
+	pthread_t thread[RING_THREADS];
+	unsigned count;       /* of threads */
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t work, ready;
 	struct queue waiting, done;
 	bool told; /* the loop, of what is done */
+	bool ends;
 	unsigned started;
 };
 
@@ -41,8 +47,24 @@ static struct ring_op *take(struct queue *q)
 	return op;
 }
 
-static ssize_t run_once(const struct ring_job *j)
+/* In the modes that the filter lets through: another is an error of its caller's, and not the end of the process. */
+static int allocate(const struct ring_job *j)
 {
+	if (j->mode != (FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE) &&
+	    j->mode != (FALLOC_FL_KEEP_SIZE | FALLOC_FL_ZERO_RANGE)) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	return fallocate(j->fd, j->mode, (off_t)j->offset, (off_t)j->size);
+}
+
+/* What these threads may not do they do not, wherever the job comes from: there is no restriction of the kernel's as an io_uring has. */
+static ssize_t run_once(const struct ring_threads *t, const struct ring_job *j)
+{
+	if (!(t->kinds & RING_KIND(j->kind))) {
+		errno = EACCES;
+		return -1;
+	}
 	switch (j->kind) {
 	case RING_READ:
 		return preadv2(j->fd, j->pieces, (int)j->count, (off_t)j->offset, 0);
@@ -52,15 +74,17 @@ static ssize_t run_once(const struct ring_job *j)
 		return fsync(j->fd);
 	case RING_SYNC_DATA:
 		return fdatasync(j->fd);
+	case RING_ALLOCATE:
+		return allocate(j);
 	case RING_CLOSE:
 		return close(j->fd);
 	}
 	return -1;
 }
 
-static int run(const struct ring_job *j)
+static int run(const struct ring_threads *t, const struct ring_job *j)
 {
-	ssize_t n = run_once(j);
+	ssize_t n = run_once(t, j);
 
 	return n < 0 ? -errno : (int)n;
 }
@@ -87,14 +111,17 @@ static void *work(void *context)
 		struct ring_op *op;
 		int result;
 
-		while (!t->waiting.first)
+		while (!t->waiting.first && !t->ends)
 			(void)pthread_cond_wait(&t->work, &t->lock);
+		if (t->ends)
+			break;
 		op = take(&t->waiting);
 		(void)pthread_mutex_unlock(&t->lock);
-		result = run(&op->job);
+		result = run(t, &op->job);
 		(void)pthread_mutex_lock(&t->lock);
 		finish(t, op, result);
 	}
+	(void)pthread_mutex_unlock(&t->lock);
 	return NULL;
 }
 
@@ -130,25 +157,25 @@ static int start_all(struct ring_threads *t)
 	(void)sigfillset(&all);
 	(void)sigdelset(&all, SIGSYS);
 	(void)pthread_attr_setstacksize(&attributes, STACK_SIZE);
-	(void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	for (unsigned i = 0; e == 0 && i < RING_THREADS; i++) {
-		pthread_t thread;
-
-		e = pthread_create(&thread, &attributes, work, t);
+	while (e == 0 && t->count < RING_THREADS) {
+		e = pthread_create(&t->thread[t->count], &attributes, work, t);
+		t->count += e == 0;
 	}
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	(void)pthread_attr_destroy(&attributes);
 	return -e;
 }
 
-int ring_threads_new(struct loop *l, struct ring_threads **ret)
+int ring_threads_new(struct loop *l, unsigned kinds, struct ring_threads **ret)
 {
 	struct ring_threads *t = calloc(1, sizeof(*t));
 	int r;
 
 	if (!t)
 		return -ENOMEM;
+	t->loop = l;
+	t->kinds = kinds;
 	(void)pthread_mutex_init(&t->lock, NULL);
 	(void)pthread_cond_init(&t->work, NULL);
 	(void)pthread_cond_init(&t->ready, NULL);
@@ -157,17 +184,42 @@ int ring_threads_new(struct loop *l, struct ring_threads **ret)
 	t->completions.ready = complete;
 	t->completions.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = t->completions.fd < 0 ? -errno : loop_add(l, &t->completions, EPOLLIN);
-	if (r == 0)
-		r = start_all(t);
-	/* Threads that were started keep what they stand on: the caller gives up. */
-	if (r < 0)
+	if (r < 0) {
+		fd_close(&t->completions.fd);
+		free(t);
 		return r;
-	(void)pthread_mutex_lock(&t->lock);
-	while (t->started < RING_THREADS)
-		(void)pthread_cond_wait(&t->ready, &t->lock);
-	(void)pthread_mutex_unlock(&t->lock);
+	}
 	*ret = t;
 	return 0;
+}
+
+int ring_threads_begin(struct ring_threads *t)
+{
+	int r = start_all(t);
+
+	(void)pthread_mutex_lock(&t->lock);
+	while (t->started < t->count)
+		(void)pthread_cond_wait(&t->ready, &t->lock);
+	(void)pthread_mutex_unlock(&t->lock);
+	return r;
+}
+
+void ring_threads_free(struct ring_threads *t)
+{
+	if (!t)
+		return;
+	(void)pthread_mutex_lock(&t->lock);
+	t->ends = true;
+	(void)pthread_cond_broadcast(&t->work);
+	(void)pthread_mutex_unlock(&t->lock);
+	for (unsigned i = 0; i < t->count; i++)
+		(void)pthread_join(t->thread[i], NULL);
+	loop_remove(t->loop, &t->completions);
+	fd_close(&t->completions.fd);
+	(void)pthread_mutex_destroy(&t->lock);
+	(void)pthread_cond_destroy(&t->work);
+	(void)pthread_cond_destroy(&t->ready);
+	free(t);
 }
 
 void ring_threads_start(struct ring_threads *t, struct ring_op *op)

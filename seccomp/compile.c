@@ -68,6 +68,9 @@ static const struct {
     CONSTANT(BLKIOOPT),
     CONSTANT(BLKPBSZGET),
     CONSTANT(BLKSSZGET),
+    CONSTANT(FALLOC_FL_KEEP_SIZE),
+    CONSTANT(FALLOC_FL_PUNCH_HOLE),
+    CONSTANT(FALLOC_FL_ZERO_RANGE),
     CONSTANT(FS_IOC_GETVERSION),
     CONSTANT(FUTEX_CLOCK_REALTIME),
     CONSTANT(FUTEX_PRIVATE_FLAG),
@@ -260,12 +263,18 @@ static void add_calls(scmp_filter_ctx ctx, const struct line *l)
 	}
 }
 
+/* Of a section is what is in it, and what is in the other that it names, and so on. */
 static bool belongs(const struct line *l, const struct section *s, bool sanitize)
 {
 	const char *name = sections[l->section].name;
 
-	return strcmp(name, s->name) == 0 || strcmp(name, s->other) == 0 ||
-	       (sanitize && strcmp(name, "sanitize") == 0);
+	if (strcmp(name, s->name) == 0 || (sanitize && strcmp(name, "sanitize") == 0))
+		return true;
+	for (const struct section *other = sections; other < s; other++) {
+		if (strcmp(other->name, s->other) == 0)
+			return belongs(l, other, false);
+	}
+	return false;
 }
 
 static void write_program(const char *prefix, const struct section *s, int fd)

@@ -40,6 +40,7 @@ static const struct {
     [SECCOMP_HELPER_SERVE] = FILTER(helper_serve),
     [SECCOMP_DEVICE_SERVE] = FILTER(device_serve),
     [SECCOMP_DEVICE_THREADS] = FILTER(device_threads),
+    [SECCOMP_DEVICE_DISKS] = FILTER(device_disks),
 };
 
 static const struct {

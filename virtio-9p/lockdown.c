@@ -153,9 +153,14 @@ int lockdown_rights(void)
 	return r < 0 ? failed(r, "cannot use Landlock") : 0;
 }
 
-int lockdown_filter(const struct config *c, bool threads)
+int lockdown_filter(const struct config *c, enum lockdown_threads threads)
 {
-	int r = seccomp_load(threads ? SECCOMP_DEVICE_THREADS : SECCOMP_DEVICE_SERVE, c->seccomp);
+	static const enum seccomp_filter filters[] = {
+	    [LOCKDOWN_NO_THREADS] = SECCOMP_DEVICE_SERVE,
+	    [LOCKDOWN_SHARE_THREADS] = SECCOMP_DEVICE_THREADS,
+	    [LOCKDOWN_DISK_THREADS] = SECCOMP_DEVICE_DISKS,
+	};
+	int r = seccomp_load(filters[threads], c->seccomp);
 
 	return r < 0 ? failed(r, "cannot load the system call filter") : 0;
 }

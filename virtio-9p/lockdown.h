@@ -32,12 +32,14 @@ int MUST_CHECK lockdown_jail(const struct config *c, bool *ret_all_ids);
  */
 int MUST_CHECK lockdown_rights(void);
 
+/** enum lockdown_threads - whose threads read and write instead of an io_uring; those of disks may do all that those of a share may */
+enum lockdown_threads { LOCKDOWN_NO_THREADS, LOCKDOWN_SHARE_THREADS, LOCKDOWN_DISK_THREADS };
+
 /**
  * lockdown_filter() - Allow only the calls of seccomp/device.policy, to all threads
- * threads: they read and write instead of an io_uring
  * Mustn't: run before the last thread was made: the filter allows no more
  * Return: 0, or -errno after it logged what went wrong.
  */
-int MUST_CHECK lockdown_filter(const struct config *c, bool threads);
+int MUST_CHECK lockdown_filter(const struct config *c, enum lockdown_threads threads);
 
 #endif

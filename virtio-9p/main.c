@@ -247,17 +247,26 @@ static int make_sockets(struct device *d, const struct config *c)
 	return r;
 }
 
-static int start_disks(struct device *d, struct config *c)
+static int new_disk_host(struct device *d, enum config_io io)
 {
-	int r = disk_host_new(d->loop, &d->disks);
+	int r = disk_host_new(d->loop, io == IO_THREADS, &d->disks);
 
-	if (r < 0 && c->disks.count == 0) {
-		log_warning("no io_uring (%s): no disk can be attached", errno_name(r));
-		return 0;
+	if (r < 0 && io == IO_AUTO) {
+		log_warning("no io_uring (%s): threads do the disks' work, which takes longer",
+		            errno_name(r));
+		r = disk_host_new(d->loop, true, &d->disks);
 	}
 	if (r < 0)
-		log_error("cannot serve disks without io_uring: %s", errno_name(r));
-	else
+		log_error("cannot serve disks%s: %s",
+		          io == IO_URING ? " with the io_uring of --io" : "", errno_name(r));
+	return r;
+}
+
+static int start_disks(struct device *d, struct config *c)
+{
+	int r = new_disk_host(d, c->io);
+
+	if (r == 0)
 		disk_host_watch(d->disks, disk_changed, d);
 	for (size_t i = 0; r == 0 && i < c->disks.count; i++) {
 		struct disk_option *o = &c->disks.disk[i];
@@ -295,6 +304,14 @@ static int start(struct device *d, struct config *c)
 	return r;
 }
 
+static enum lockdown_threads who_has_threads(const struct device *d)
+{
+	if (d->disks && disk_host_has_threads(d->disks))
+		return LOCKDOWN_DISK_THREADS;
+	return d->share && share_has_threads(d->share) ? LOCKDOWN_SHARE_THREADS
+	                                               : LOCKDOWN_NO_THREADS;
+}
+
 /* From here on there are no rights, and then no calls that need any. */
 static int lock_down(struct device *d)
 {
@@ -303,9 +320,14 @@ static int lock_down(struct device *d)
 
 	if (r == 0)
 		r = lockdown_rights();
+	if (r == 0 && d->disks) {
+		r = disk_host_begin(d->disks);
+		if (r < 0)
+			log_error("cannot start threads: %s", errno_name(r));
+	}
 	if (r == 0 && d->share)
 		r = share_start(d->share, sees_ids);
-	return r < 0 ? r : lockdown_filter(d->config, d->share && share_has_threads(d->share));
+	return r < 0 ? r : lockdown_filter(d->config, who_has_threads(d));
 }
 
 static int serve(struct config *c)

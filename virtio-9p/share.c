@@ -186,6 +186,8 @@ static int start_threads(struct share *s)
 {
 	int r = ring_new_threads(s->loop, &s->ring);
 
+	if (r == 0)
+		r = ring_begin(s->ring);
 	s->has_threads = r == 0;
 	if (r < 0)
 		log_error("cannot start threads: %s", errno_name(r));

@@ -37,6 +37,7 @@ struct disk_host {
 	void (*changed)(void *context, struct disk *d, bool connected); /* or NULL */
 	void *changed_context;
 	struct ring *ring[2]; /* by whether a disk is read-only */
+	bool threads;         /* are what the rings are */
 	struct loop_poller poller;
 	struct disk *disks, *closing; /* in the order of attaching; of closing */
 	bool place[DISKS_MAX];        /* in both rings' tables of files */

@@ -18,7 +18,15 @@
 
 /* ---- the host ---- */
 
-int disk_host_new(struct loop *l, struct disk_host **ret)
+static int new_ring(struct disk_host *h, bool readonly)
+{
+	struct ring **ret = &h->ring[readonly];
+
+	return h->threads ? ring_new_files_threads(h->loop, DISKS_MAX, !readonly, ret)
+	                  : ring_new_files(h->loop, RING_ENTRIES, DISKS_MAX, !readonly, ret);
+}
+
+int disk_host_new(struct loop *l, bool threads, struct disk_host **ret)
 {
 	struct disk_host *h = calloc(1, sizeof(*h));
 	int r;
@@ -31,15 +39,28 @@ int disk_host_new(struct loop *l, struct disk_host **ret)
 	loop_idle(l, disk_host_idle, h);
 	h->poller = (struct loop_poller){.look = disk_host_look, .arm = disk_host_arm};
 	loop_poll(l, &h->poller);
-	r = ring_new_files(l, RING_ENTRIES, DISKS_MAX, true, &h->ring[false]);
+	h->threads = threads;
+	r = new_ring(h, false);
 	if (r == 0)
-		r = ring_new_files(l, RING_ENTRIES, DISKS_MAX, false, &h->ring[true]);
+		r = new_ring(h, true);
 	if (r < 0) {
 		disk_host_free(h);
 		return r;
 	}
 	*ret = h;
 	return 0;
+}
+
+int disk_host_begin(struct disk_host *h)
+{
+	int r = ring_begin(h->ring[false]);
+
+	return r < 0 ? r : ring_begin(h->ring[true]);
+}
+
+bool disk_host_has_threads(const struct disk_host *h)
+{
+	return h->threads;
 }
 
 void disk_host_watch(struct disk_host *h,

@@ -3,7 +3,7 @@
  * disk.h: virtio-blk devices over vhost-user, each serving an image that was passed by descriptor.
  *
  * One host for the process holds the disks, and the two rings that their I/O goes through: one for disks that may be
- * written, and one that cannot write at all. Nothing here opens anything. All runs in the loop's thread.
+ * written, and one that cannot write at all (or two crowds of threads, likewise). Nothing here opens anything. All runs in the loop's thread.
  */
 #ifndef VIRTFS_VIRTIO_BLK_DISK_H
 #define VIRTFS_VIRTIO_BLK_DISK_H
@@ -28,8 +28,19 @@ struct image; /* image.h */
 struct disk;
 struct disk_host;
 
-/** disk_host_new() - Make it before the system call filter is on: it makes the rings. Return: 0 or -errno. */
-int MUST_CHECK disk_host_new(struct loop *l, struct disk_host **ret);
+/**
+ * disk_host_new() - Make it before the system call filter is on: it makes the rings
+ *
+ * threads: for a host that has no io_uring for us, threads of this process do the work instead (common/ring.h).
+ * Return: 0 or -errno.
+ */
+int MUST_CHECK disk_host_new(struct loop *l, bool threads, struct disk_host **ret);
+
+/** disk_host_begin() - Start its threads, if it has any: as ring_begin() says, when. No request is carried out before. Return: 0 or
+ * -errno. */
+int MUST_CHECK disk_host_begin(struct disk_host *h);
+
+bool disk_host_has_threads(const struct disk_host *h);
 
 /**
  * disk_host_watch() - Be told of all disks' emulators: that one has connected, or has left other than by disk_close()

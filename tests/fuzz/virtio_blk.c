@@ -206,7 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(guest, data + 1, size - 1);
 	memset(image_bytes, 0x5a, IMAGE_SIZE);
 	stops = 0;
-	CHECK(loop_new(&r.loop) == 0 && disk_host_new(r.loop, &h) == 0);
+	CHECK(loop_new(&r.loop) == 0 && disk_host_new(r.loop, false, &h) == 0);
 	r.disk = attach(h, how, &peer);
 	setup =
 	    (struct vq_setup){.size = SIZE,

@@ -32,8 +32,8 @@ void blk_rig_device(struct blk_rig *r)
 	AUTO_CLOSE int fd =
 	    open(r->image, (r->o.readonly ? O_RDONLY : O_RDWR) | r->o.flags | O_CLOEXEC);
 	char disk[512], data[32] = "", ready_number[12], byte;
-	const char *args[] = {
-	    getenv("VIRTFS_DEVICE"), "--disk", disk, "--ready-fd", ready_number, NULL};
+	const char *args[] = {getenv("VIRTFS_DEVICE"), "--disk", disk, "--ready-fd", ready_number,
+	                      r->o.io ? "--io" : NULL, r->o.io,  NULL};
 	int ready[2];
 
 	cr_assert_geq(fd, 0);

@@ -44,6 +44,7 @@ struct blk_opt {
 	void (*prepare)(struct blk_rig *r); /* before the device starts; may set data_fd */
 	bool fails;                         /* the device's start does: nobody connects */
 	const char *more;                   /* of --disk, begins with a comma; or NULL */
+	const char *io;                     /* --io, or NULL */
 	uint64_t without;                   /* features that the driver does not take */
 	bool device_only;                   /* nobody connects */
 	unsigned queues;                    /* that the driver uses; 0: 1 */

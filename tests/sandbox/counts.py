@@ -13,7 +13,7 @@ X86_64 = 0xc000003e
 ALLOW = 0x7fff0000
 # A filter, the most it may allow, the page that names them.
 LIMITS = {('helper', 'serve'): 80, ('helper', 'native'): 80, ('helper', 'accept'): 80,
-          ('device', 'serve'): 45, ('device', 'threads'): 45}
+          ('device', 'serve'): 45, ('device', 'threads'): 45, ('device', 'disks'): 45}
 PAGES = {'helper': 'docs/man/virtfs-proxy-helper.8.pod', 'device': 'docs/man/virtfs-device.8.pod'}
 JUMPS = {0x15: lambda a, k: a == k, 0x25: lambda a, k: a > k, 0x35: lambda a, k: a >= k, 0x45: lambda a, k: bool(a & k)}
 

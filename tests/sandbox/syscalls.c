@@ -258,6 +258,13 @@ Test(syscalls, the_devices_arguments)
 	    ROW(DEVICE_THREADS, true, fsync, 0),
 	    ROW(DEVICE_THREADS, true, fdatasync, 0),
 	    ROW(DEVICE_THREADS, false, clone, 0),
+	    ROW(DEVICE_THREADS, false, fallocate, FALLOC_FL_KEEP_SIZE | FALLOC_FL_ZERO_RANGE),
+	    ROW(DEVICE_DISKS, true, fdatasync, 0),
+	    ROW(DEVICE_DISKS, true, fallocate, FALLOC_FL_KEEP_SIZE | FALLOC_FL_ZERO_RANGE),
+	    ROW(DEVICE_DISKS, true, fallocate, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE),
+	    ROW(DEVICE_DISKS, false, fallocate, 0),
+	    ROW(DEVICE_DISKS, false, fallocate, FALLOC_FL_COLLAPSE_RANGE),
+	    ROW(DEVICE_DISKS, false, clone, 0),
 	};
 
 	must_hold(rows, ARRAY_SIZE(rows));
