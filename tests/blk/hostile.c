@@ -161,7 +161,8 @@ static void by_get_base(void)
 	uint16_t base = vu_ring_stop(&rig.ring[0]);
 
 	/* All that was taken has been answered by now. */
-	cr_assert_eq(rig.ring[0].used->idx, base);
+	if (!rig.o.packed)
+		cr_assert_eq(rig.ring[0].used->idx, base);
 	vu_ring_clear(&rig.ring[0]);
 	vu_ring_start(&rig.ring[0]);
 }
@@ -169,7 +170,7 @@ static void by_get_base(void)
 static void by_reset(void)
 {
 	cr_assert_eq(vu_acked(&rig.f, VU_RESET_DEVICE, NULL, 0, -1), 0);
-	vu_set_features(&rig.f, BLK_ALL_FEATURES & rig.f.offered);
+	vu_set_features(&rig.f, rig.f.features);
 	vu_ring_clear(&rig.ring[0]);
 	vu_ring_start(&rig.ring[0]);
 }

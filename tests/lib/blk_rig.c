@@ -63,6 +63,7 @@ bool blk_rig_start(struct blk_rig *r, const struct blk_opt *o)
 	r->f.sock = -1;
 	if (o)
 		r->o = *o;
+	r->o.packed |= getenv("VIRTFS_RING") != NULL;
 	(void)snprintf(r->dir, sizeof(r->dir), "%s/blk.XXXXXX",
 	               r->o.place ? r->o.place : "/dev/shm");
 	cr_assert_not_null(mkdtemp(r->dir));
@@ -127,7 +128,9 @@ void blk_rig_connect(struct blk_rig *r)
 	             "no device: %s", blk_rig_log(r));
 	vu_front_init(&r->f);
 	vu_front_use(&r->f, sock);
-	vu_greet(&r->f, BLK_ALL_FEATURES & ~r->o.without, BLK_ALL_PROTOCOL);
+	vu_greet(&r->f, (BLK_ALL_FEATURES | (r->o.packed ? VU_F_RING_PACKED : 0)) & ~r->o.without,
+	         BLK_ALL_PROTOCOL);
+	cr_assert_eq(!!(r->f.features & VU_F_RING_PACKED), r->o.packed);
 	vu_memory(&r->f);
 	vu_tell_memory(&r->f);
 	for (unsigned i = 0; i < BLK_SLOTS; i++) {

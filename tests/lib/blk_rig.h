@@ -47,6 +47,7 @@ struct blk_opt {
 	const char *io;                     /* --io, or NULL */
 	uint64_t without;                   /* features that the driver does not take */
 	bool device_only;                   /* nobody connects */
+	bool packed;                        /* its rings are, as with $VIRTFS_RING=packed */
 	unsigned queues;                    /* that the driver uses; 0: 1 */
 	uint16_t ring_size;                 /* 0: 128 */
 	const char
