@@ -70,6 +70,61 @@ static struct p9_req *find_tag(const struct p9_session *s, uint16_t tag)
 	return NULL;
 }
 
+/* ---- each message as a line of the log, at level debug ---- */
+
+static uint64_t any_message[1024]; /* its struct */
+
+/* What is read and written stays out of it. */
+static void log_request(const struct p9_req *req, struct rd in)
+{
+	char text[512];
+	struct sbuf s = sbuf_over(text, sizeof(text));
+
+	if (!log_wants(LOG_LEVEL_DEBUG))
+		return;
+	if (!req->msg) {
+		sbuf_add(&s, "a request of type %u, which is none", req->head.type);
+	} else if (req->head.type == P9_WRITE) {
+		uint32_t fid = rd_le32(&in);
+		uint64_t offset = rd_le64(&in);
+
+		sbuf_add(&s, "Twrite fid=0x%x offset=0x%llx count=0x%x", fid,
+		         (unsigned long long)offset, rd_le32(&in));
+	} else {
+		sbuf_add(&s, "T%s", req->msg->name);
+		if (req->msg->req.get(&in, any_message))
+			req->msg->req.dump(&s, any_message);
+	}
+	log_line(LOG_LEVEL_DEBUG, "tag %u %s", req->head.tag, text);
+}
+
+/* size: that of the reply at req->out, but a Rread's data is elsewhere; 0: there is none. */
+static void log_reply(const struct p9_req *req, size_t size)
+{
+	char text[512];
+	struct sbuf s = sbuf_over(text, sizeof(text));
+	struct rd r;
+
+	if (!log_wants(LOG_LEVEL_DEBUG))
+		return;
+	if (size < P9_HEAD_SIZE) {
+		log_line(LOG_LEVEL_DEBUG, "tag %u is not answered", req->head.tag);
+		return;
+	}
+	if (req->out[sizeof(uint32_t)] == P9_LERROR + 1) {
+		r = rd_over(req->out + P9_HEAD_SIZE, size - P9_HEAD_SIZE);
+		sbuf_add(&s, "lerror ecode=%s", errno_name((int)rd_le32(&r)));
+	} else if (req->head.type == P9_READ || req->head.type == P9_READDIR) {
+		sbuf_add(&s, "%s count=0x%zx", req->msg->name, size - P9_READ_HEAD);
+	} else {
+		r = rd_over(req->out + P9_HEAD_SIZE, size - P9_HEAD_SIZE);
+		sbuf_add(&s, "%s", req->msg->name);
+		if (req->msg->rep.get(&r, any_message))
+			req->msg->rep.dump(&s, any_message);
+	}
+	log_line(LOG_LEVEL_DEBUG, "tag %u R%s", req->head.tag, text);
+}
+
 /* ---- the end of a request ---- */
 
 /* Answers a list of Tflushes, in their order. */
@@ -91,6 +146,7 @@ static void finish(struct p9_req *req, size_t size)
 	struct p9_session *s = req->session;
 	struct p9_req *flushers;
 
+	log_reply(req, req->gone ? 0 : size);
 	if (req->newfid && req->newfid->state == FID_PENDING)
 		fid_drop(s, req->newfid);
 	fid_put(s, req->newfid);
@@ -380,19 +436,6 @@ void op_lerror(struct p9_req *r, const struct p9_lerror_req *q UNUSED)
 
 /* ---- a message comes in ---- */
 
-static void trace(const struct p9_req *req, struct rd in)
-{
-	static uint64_t any[1024]; /* any message's struct */
-	char text[512];
-	struct sbuf s = sbuf_over(text, sizeof(text));
-
-	if (!log_wants(LOG_LEVEL_DEBUG))
-		return;
-	if (req->msg->req.get(&in, any))
-		req->msg->req.dump(&s, any);
-	log_line(LOG_LEVEL_DEBUG, "tag %u T%s%s", req->head.tag, req->msg->name, text);
-}
-
 /* Tfsync of old clients ends before datasync: with it, it is today's. */
 static void run_short_form(struct p9_req *req, struct rd in)
 {
@@ -440,6 +483,7 @@ void p9_submit(struct p9_session *s, struct p9_req *req)
 			                              : "a message's size is wrong");
 		return;
 	}
+	log_request(req, in);
 	if (!req->msg) {
 		p9_error(req, -EOPNOTSUPP);
 	} else if (!s->server->ready && !goes_without_helper(req->head.type)) {
@@ -447,7 +491,6 @@ void p9_submit(struct p9_session *s, struct p9_req *req)
 	} else if (req->head.type != P9_VERSION && s->msize == 0) {
 		p9_error(req, -EPROTO);
 	} else {
-		trace(req, in);
 		if (req->rest)
 			run_lent_write(req, in);
 		else if (req->msg->policy & P9_SHORT_FORM)

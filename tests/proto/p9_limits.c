@@ -398,6 +398,41 @@ Test(limits, lines_of_the_log)
 	p9_rig_end(&rig);
 }
 
+/* Whether the lines stand in the log in that order, perhaps with others between them. */
+static void must_log(const char *const *lines)
+{
+	const char *at = rig_log(&rig.rig);
+
+	for (; *lines; lines++) {
+		at = strstr(at, *lines);
+		cr_assert_not_null(at, "'%s' is missing: %s", *lines, rig.rig.log);
+		at += strlen(*lines);
+	}
+}
+
+/* Requests and replies, but not what is in the files. */
+Test(limits, messages_in_the_log)
+{
+	p9_rig_start(&rig, &(struct p9_rig_opt){.device_args = ARGS("--log-level", "debug")});
+	p9_make(c, 1, "f", 0644);
+	p9_put(c, 1, 0, "secret");
+	cr_assert(p9_has(c, 1, 0, "secret"));
+	cr_assert_eq(walk_to(c, 2, "missing"), ENOENT);
+	cr_assert_eq(p9_wait(c, P9_SEND(c, CLUNK, clunk, .fid = 7), P9_CLUNK, NULL), EBADF);
+	p9_send_raw(c, "\7\0\0\0\143\1\0", 7); /* type 99 */
+	cr_assert_eq(p9_wait(c, 1, P9_CLUNK, NULL), EOPNOTSUPP);
+	must_log(ARGS("debug: tag 65535 Tversion msize=0x20000 version=\"9P2000.L\"\n",
+	              " Rversion msize=0x20000 ", " Tlcreate ",
+	              " Rlcreate qid=", " Twrite fid=0x1 offset=0x0 count=0x6\n",
+	              " Rwrite count=0x6\n", " Tread fid=0x1 offset=0x0 count=0x",
+	              " Rread count=0x6\n", " Twalk fid=0x0 newfid=0x2 names=[\"missing\"]\n",
+	              " Rlerror ecode=ENOENT\n", " Tclunk fid=0x7\n", " Rlerror ecode=EBADF\n",
+	              "tag 1 a request of type 99, which is none\n",
+	              "tag 1 Rlerror ecode=EOPNOTSUPP\n"));
+	cr_assert_null(strstr(rig.rig.log, "secret"));
+	p9_rig_end(&rig);
+}
+
 /* ---- locks that wait ---- */
 
 #define WAITING 64u
