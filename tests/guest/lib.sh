@@ -166,7 +166,7 @@ guest_serve() {
 
 	mkfifo "$work/ready-$name"
 	exec 8<>"$work/ready-$name"
-	"$GUEST_LAUNCHER" serve "$@" --foreground --ready-fd 8 >"$work/serve-$name" 2>&1 4>&- 5>&- 6>&- 7>&- &
+	"$GUEST_LAUNCHER" serve "$@" --foreground --ready-fd 8 >>"$work/serve-$name" 2>&1 4>&- 5>&- 6>&- 7>&- &
 	GUEST_SERVERS+=($!)
 	GUEST_SERVER=$!
 	while ! read -r -t 1 ready <&8; do

@@ -64,7 +64,7 @@ results_end() {
 results_explain() {
 	[ "$2" != 125 ] || guest_explain "$1"
 	echo "status $2; what the guest and the host's programs said:"
-	cat "$1/errors" "$1/programs" "$1"/serve-* 2>/dev/null || true
+	tail -q -n 100 "$1/errors" "$1/programs" "$1"/serve-* 2>/dev/null || true
 }
 
 # one NAME COMMAND…: a result of the host. $work is its place for notes.

@@ -371,6 +371,7 @@ def main():
     check_manual()
     check_links(files)
     check_tool('the table of docs/protocol-rpc.md is that of wire/rpc.def', ['python3', 'docs/rpc_table.py'], [])
+    check_tool('the table of docs/requests.md is that of tests/guest/golden.d', ['python3', 'tests/guest/golden.py', '--table'], [])
     check_tool('clang-format has nothing to change', ['clang-format', '--dry-run', '-Werror'],
                [f for f in sources])
     check_tool('shellcheck has nothing to say', ['shellcheck', '-x'], scripts)
