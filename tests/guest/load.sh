@@ -61,19 +61,37 @@ stressors() {
 		--dirdeep-bytes 1m --dirdeep-inodes 300 --seek-size 1m --sync-file-bytes 1m
 }
 
-# build DIR UID: like a kernel's source, unpacked, compiled by several processes at once, changed and compiled again.
-build() {
-	tar -C "$1" -xf /mnt/tree.tar &&
-		workload --verify-tree "$1/tree" --tree-files "$TREE_FILES" --uid "$2" --gid "$2" || return
-	# shellcheck disable=SC2016 # for the inner shell
-	compile='for f; do cat "$f" | sha1sum >"$f.o.new" && cat "$f" >>"$f.o.new" && mv "$f.o.new" "$f.o" || exit 255; done'
-	find "$1/tree" -type f -name '*.c' -print0 | xargs -0 -n 40 -P 4 sh -c "$compile" sh || return
-	touch "$1/stamp"
-	sleep 1
-	find "$1/tree" -type f -name '*7.c' -exec sh -c 'for f; do echo changed >>"$f"; done' sh {} + || return
-	find "$1/tree" -type f -name '*.c' -newer "$1/stamp" -print0 | xargs -0 -r -n 40 -P 4 sh -c "$compile" sh || return
-	find "$1/tree" -type f -name '*.o' -print0 | sort -z | xargs -0 cat >"$1/image" || return
-	[ "$(find "$1/tree" -name '*.o' | wc -l)" = "$(find "$1/tree" -type f -name '*.c' | wc -l)" ]
+# each_file PROCESSES COMMAND: COMMAND with forty files at a time, whose names, each with a NUL, are the input.
+# xargs is executed anew: as a part of busybox's shell it keeps that one's handler of SIGCHLD, so that the end of a child
+# interrupts its read(2) of an empty pipe, and it takes EINTR for the end of a name, which arrives in two pieces then.
+each_file() {
+	busybox xargs -0 -r -n 40 -P "$1" sh -c "$2" sh
 }
 
+# build DIR UID: like a kernel's source, unpacked, compiled by several processes at once, changed and compiled again.
+build() {
+	list=/tmp/build-$2
+	tar -C "$1" -xf /mnt/tree.tar &&
+		workload --verify-tree "$1/tree" --tree-files "$TREE_FILES" --uid "$2" --gid "$2" || return
+	# Directories are read while files appear there.
+	# shellcheck disable=SC2016 # for the inner shell
+	{
+		find "$1/tree" -type f -name '*.c' -print0
+		echo "$?" >"$list.status"
+	} | each_file 4 'for f; do sha1sum <"$f" >"$f.o" && cat "$f" >>"$f.o" || exit 255; done' &&
+		[ "$(cat "$list.status")" = 0 ] || return
+	touch "$1/stamp" && sleep 1 && find "$1/tree" -type f -name '*7.c' -print0 >"$list" || return
+	# shellcheck disable=SC2016
+	each_file 1 'for f; do echo changed >>"$f" || exit 255; done' <"$list" || return
+	# What is new takes the place of what was there.
+	find "$1/tree" -type f -name '*.c' -newer "$1/stamp" -print0 >"$list.newer" && cmp "$list" "$list.newer" || return
+	# shellcheck disable=SC2016
+	each_file 4 'for f; do sha1sum <"$f" >"$f.new" && cat "$f" >>"$f.new" && mv "$f.new" "$f.o" || exit 255; done' \
+		<"$list.newer" || return
+	# Each source has its object, and there is no other.
+	find "$1/tree" -type f -name '*.c' >"$list" && find "$1/tree" -type f -name '*.[on]*' >"$list.objects" &&
+		sed 's/$/.o/' "$list" | sort >"$list.names" && [ -s "$list.names" ] &&
+		sort "$list.objects" | cmp "$list.names" - || return
+	tr '\n' '\0' <"$list.names" | busybox xargs -0 cat >"$1/image" && [ -s "$1/image" ]
+}
 "$@"
