@@ -37,7 +37,7 @@ static void begin(void)
 	images_start();
 	images_make("image", 1 << 20, NULL, 0);
 	cr_assert_eq(loop_new(&loop), 0);
-	cr_assert_eq(disk_host_new(loop, getenv("VIRTFS_WITHOUT") != NULL, &host), 0);
+	cr_assert_eq(disk_host_new(loop, getenv("VIRTFS_HIDE") != NULL, &host), 0);
 	cr_assert_eq(disk_host_begin(host), 0);
 	why = sbuf_over(text, sizeof(text));
 	gone = 0;

@@ -46,7 +46,7 @@ static void each_thread_has_no_right(void)
 
 Test(blk_threads, where_there_is_no_io_uring_threads_without_a_right_do_its_work)
 {
-	cr_assert_eq(setenv("VIRTFS_WITHOUT", "io_uring", 1), 0);
+	cr_assert_eq(setenv("VIRTFS_HIDE", "io_uring", 1), 0);
 	cr_assert(blk_rig_start(&rig, &(struct blk_opt){.place = "/var/tmp"}));
 	cr_assert_not_null(strstr(blk_rig_log(&rig), "no io_uring (EPERM): threads do the disks'"),
 	                   "%s", rig.log);
@@ -67,7 +67,7 @@ Test(blk_threads, they_can_be_asked_for)
 
 Test(blk_threads, an_io_uring_that_was_asked_for_and_is_none_is_told)
 {
-	cr_assert_eq(setenv("VIRTFS_WITHOUT", "io_uring", 1), 0);
+	cr_assert_eq(setenv("VIRTFS_HIDE", "io_uring", 1), 0);
 	cr_assert(blk_rig_start(&rig, &(struct blk_opt){.io = "io_uring", .fails = true}));
 	cr_assert_eq(rig_exit_status(rig.device), 1);
 	rig.device = -1;

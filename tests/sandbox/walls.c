@@ -111,7 +111,7 @@ Test(walls, every_descriptor_is_accounted_for)
 			sockets++;
 		else if (strcmp(link, "/") == 0)
 			roots++;
-		else if (strstr(link, "memfd:stderr"))
+		else if (strstr(link, "memfd:log"))
 			logs++;
 		else
 			cr_assert_fail("descriptor %s is %s", e->d_name, link);
