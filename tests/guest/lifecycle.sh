@@ -24,6 +24,48 @@ endless() {
 	done >/dev/null
 }
 
+# A process waits for a lock that the host has.
+start_waiter() {
+	lock "$1" wait /mnt/file &
+	waiter=$!
+	[ "$(ask waiting 1)" = yes ]
+}
+
+# Gone, with that status, and its request too.
+has_ended() {
+	wait "$1"
+	status=$?
+	echo "status $status"
+	[ "$status" = "$2" ]
+}
+
+killed_waiter() {
+	[ "$(ask hold)" = held ] && start_waiter "$1" && kill -KILL "$waiter" && has_ended "$waiter" 137 &&
+		[ "$(ask waiting 0)" = yes ] && [ "$(ask release)" = 0 ] || return
+	# It would have come by now.
+	sleep 0.2
+	[ "$(ask locks)" = 0 ] && lock "$1" try /mnt/file && [ "$(ask locks)" = 0 ]
+}
+
+# In the same guest they wait for each other, so the second asks the host when the first is dead.
+next_waiter() {
+	[ "$(ask hold)" = held ] && start_waiter "$1" || return
+	first=$waiter
+	lock "$1" wait /mnt/file &
+	waiter=$!
+	kill -KILL "$first" && has_ended "$first" 137 && [ "$(ask waiting 1)" = yes ] &&
+		[ "$(ask release)" -le 1 ] && has_ended "$waiter" 0 && [ "$(ask locks)" = 0 ]
+}
+
+killed_holder() {
+	: >/tmp/holder
+	lock "$1" hold /mnt/file >>/tmp/holder &
+	waiter=$!
+	while ! [ -s /tmp/holder ]; do sleep 0.1; done
+	[ "$(ask locks)" = 1 ] && [ "$(ask hold)" = refused ] && kill -KILL "$waiter" && has_ended "$waiter" 137 &&
+		[ "$(ask locks)" = 0 ] && [ "$(ask hold)" = held ] && [ "$(ask release)" = 0 ]
+}
+
 case $PART in
 works) one "the share works" works "$PART" ;;
 
@@ -73,6 +115,25 @@ busy)
 		endless "$worker" &
 	done
 	sleep 1
+	tell busy
+	sleep 300
+	;;
+
+locks)
+	mount_share share /mnt cache=none
+	for kind in fcntl flock; do
+		one "a process that waits by $kind for the host's lock is killed" killed_waiter "$kind"
+		one "the next one gets the lock by $kind" next_waiter "$kind"
+		one "a process that has a lock by $kind is killed" killed_holder "$kind"
+	done
+	one "the share is unmounted" umount /mnt
+	;;
+
+# Killed with its emulator.
+waiting)
+	mount_share share /mnt cache=none
+	ask hold >/dev/null
+	start_waiter fcntl
 	tell busy
 	sleep 300
 	;;
