@@ -33,9 +33,12 @@ one_load() {
 		fi
 		one "fio reads what it wrote, by a user" as_user load mixed "$3/fio-user" psync
 		;;
-	dbench) one "dbench, by a user" as_user load clients "$3/dbench-user" ;;
+	dbench)
+		one "dbench" load clients "$3/dbench"
+		one "dbench, by a user" as_user load clients "$3/dbench-user"
+		;;
 	stress-ng)
-		one "stress-ng, by root" load stressors "$3/stress-ng"
+		one "stress-ng" load stressors "$3/stress-ng"
 		one "stress-ng, by a user" as_user load stressors "$3/stress-ng-user"
 		;;
 	build)
