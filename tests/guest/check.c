@@ -20,6 +20,18 @@ bool guest_is_root(void)
 	return geteuid() == 0;
 }
 
+bool export_is_on(const char *kind)
+{
+	const char *actual = getenv("VIRTFS_FS");
+
+	return actual != NULL && strcmp(actual, kind) == 0;
+}
+
+bool has_device_nodes(void)
+{
+	return getenv("VIRTFS_ROOTLESS") == NULL;
+}
+
 /* The runner reads the reason from this descriptor when the process has ended. */
 static _Noreturn void end_with_reason(int status, const char *reason)
 {

@@ -159,14 +159,19 @@ guest_port() {
 
 # guest_serve WORK NAME DIR OPTION…: a launcher with helper and device; it is ready when this returns.
 # A caller sets GUEST_LAUNCHER; what they say is in WORK/serve-NAME. guest_stop_serving ends them all.
+# Their surroundings are chosen as in tests/lib/rig.h: VIRTFS_SANDBOX is the helper's --sandbox, VIRTFS_HIDE a system call
+# that none of them has (GUEST_HIDE names the program that takes it away).
 GUEST_SERVERS=()
 guest_serve() {
-	local work=$1 name=$2 ready
+	local work=$1 name=$2 ready around=()
 	shift 2
+
+	[ -z "${VIRTFS_HIDE:-}" ] || around=("$GUEST_HIDE" "$VIRTFS_HIDE")
+	[ -z "${VIRTFS_SANDBOX:-}" ] || set -- "$@" --sandbox "$VIRTFS_SANDBOX"
 
 	mkfifo "$work/ready-$name"
 	exec 8<>"$work/ready-$name"
-	"$GUEST_LAUNCHER" serve "$@" --foreground --ready-fd 8 >>"$work/serve-$name" 2>&1 4>&- 5>&- 6>&- 7>&- &
+	"${around[@]}" "$GUEST_LAUNCHER" serve "$@" --foreground --ready-fd 8 >>"$work/serve-$name" 2>&1 4>&- 5>&- 6>&- 7>&- &
 	GUEST_SERVERS+=($!)
 	GUEST_SERVER=$!
 	while ! read -r -t 1 ready <&8; do

@@ -92,7 +92,8 @@ static void rename_over_directory(void)
 	check_ok(rename("source", "empty"));
 	expect_text("empty/file", "text");
 	check_ok(mkdir("source", 0755));
-	check_errno(rename("source", "empty"), ENOTEMPTY);
+	/* POSIX allows either. */
+	check_errno(rename("source", "empty"), export_is_on("xfs") ? EEXIST : ENOTEMPTY);
 	expect_text("empty/file", "text");
 	make_text_file("plain", "plain");
 	check_errno(rename("plain", "empty"), EISDIR);
@@ -212,6 +213,8 @@ static void long_target(void)
 {
 	char target[4001];
 
+	if (export_is_on("xfs"))
+		skip_test("a link of xfs has 1024 bytes at most");
 	for (size_t i = 0; i < sizeof(target) - 1; i++)
 		target[i] = i % 100 == 99 ? '/' : (char)('a' + i % 26);
 	target[sizeof(target) - 1] = '\0';

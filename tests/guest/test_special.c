@@ -83,6 +83,12 @@ static void regular_by_mknod(void)
 	expect_text("file", "text");
 }
 
+static void need_device_nodes(void)
+{
+	if (!has_device_nodes())
+		skip_test("the helper is an ordinary user's, who makes no devices");
+}
+
 static void check_device(const char *path, mode_t mode, dev_t device)
 {
 	struct stat st;
@@ -95,6 +101,7 @@ static void check_device(const char *path, mode_t mode, dev_t device)
 
 static void device_nodes(void)
 {
+	need_device_nodes();
 	check_ok(mknod("null", S_IFCHR | 0666, makedev(1, 3)));
 	umask(0);
 	check_ok(mknod("loop", S_IFBLK | 0660, makedev(7, 0)));
@@ -110,6 +117,7 @@ static void open_device(void)
 	char byte;
 	int fd;
 
+	need_device_nodes();
 	check_ok(mknod("null", S_IFCHR | 0600, makedev(1, 3)));
 	fd = open_file("null", O_RDWR);
 	write_all(fd, "x", 1);

@@ -53,6 +53,20 @@ extern struct options options;
  */
 bool guest_is_root(void);
 
+/**
+ * export_is_on() - Whether the exported directory is on this kind of file system
+ *
+ * $VIRTFS_FS says it, where what it allows is not what others do (tests/lib/on-fs.sh).
+ */
+bool export_is_on(const char *kind);
+
+/**
+ * has_device_nodes() - Whether the helper may make device nodes
+ *
+ * An ordinary user's may not ($VIRTFS_ROOTLESS, tests/lib/in-userns.sh).
+ */
+bool has_device_nodes(void);
+
 /*
  * Ways to end a test early. None of them returns when the test has failed.
  */
