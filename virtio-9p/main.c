@@ -124,6 +124,14 @@ static void disk_changed(void *context, struct disk *disk, bool connected)
 		end(d, "client-closed");
 }
 
+static void disk_failed(void *context, struct disk *disk, const struct disk_error *e)
+{
+	const struct device *d = context;
+
+	if (d->control)
+		control_block_error(d->control, disk, e);
+}
+
 /* ---- the control socket ---- */
 
 static void quit(void *context)
@@ -266,8 +274,10 @@ static int start_disks(struct device *d, struct config *c)
 {
 	int r = new_disk_host(d, c->io);
 
-	if (r == 0)
+	if (r == 0) {
 		disk_host_watch(d->disks, disk_changed, d);
+		disk_host_watch_errors(d->disks, disk_failed, d);
+	}
 	for (size_t i = 0; r == 0 && i < c->disks.count; i++) {
 		struct disk_option *o = &c->disks.disk[i];
 

@@ -10,6 +10,7 @@
 #ifndef VIRTFS_VIRTIO_BLK_BLK_H
 #define VIRTFS_VIRTIO_BLK_BLK_H
 
+#include "common/complain.h"
 #include "common/ring.h"
 #include "virtio-blk/disk.h"
 #include "virtio-blk/image.h"
@@ -36,6 +37,8 @@ struct disk_host {
 	struct loop *loop;
 	void (*changed)(void *context, struct disk *d, bool connected); /* or NULL */
 	void *changed_context;
+	void (*failed)(void *context, struct disk *d, const struct disk_error *e); /* or NULL */
+	void *failed_context;
 	struct ring *ring[2]; /* by whether a disk is read-only */
 	bool threads;         /* are what the rings are */
 	struct loop_poller poller;
@@ -66,6 +69,9 @@ struct disk {
 	struct vio_device_info info;
 	struct disk_queue *queues;
 	struct disk_stats stats;
+	uint64_t quiet_until_ns; /* since nobody is told of errors until then */
+	uint64_t errors_missed;
+	struct complaints complaints;
 	bool listens;
 	bool gone; /* closed, and its connection has ended */
 	void (*done)(void *context);
@@ -105,6 +111,8 @@ bool disks_bury(struct disk_host *h);
 /* ---- disk.c ---- */
 
 void disk_connected(void *disk);
+/** disk_failed() - An operation on the image did, as struct disk_error has it. */
+void disk_failed(struct disk *d, const char *operation, int error);
 
 /* ---- device.c ---- */
 extern const struct vio_device_ops disk_device_ops;

@@ -7,8 +7,10 @@
  */
 #include "virtio-blk/control_block.h"
 
+#include "common/log.h"
 #include "virtio-blk/image.h"
 
+#include <errno.h>
 #include <sys/sysmacros.h>
 
 #define ARG_ID(args) \
@@ -320,4 +322,15 @@ void control_block_event(struct control *c, const struct disk *d, const char *na
 
 	disk_get_info(d, &i);
 	control_event(c, name, json_pack("{s:s}", "id", i.id));
+}
+
+void control_block_error(struct control *c, const struct disk *d, const struct disk_error *e)
+{
+	struct disk_info i;
+
+	disk_get_info(d, &i);
+	control_event(c, "BLOCK_IO_ERROR",
+	              json_pack("{s:s, s:s, s:s, s:b, s:o}", "id", i.id, "operation", e->operation,
+	                        "reason", e->error ? errno_name(e->error) : DISK_ENDS_TOO_SOON,
+	                        "nospace", e->error == ENOSPC, "missed", number(e->missed)));
 }

@@ -12,4 +12,7 @@ int MUST_CHECK control_block_add(struct control *c, struct disk_host *disks);
 /** control_block_event() - Tell the clients of something that has only the disk to name. */
 void control_block_event(struct control *c, const struct disk *d, const char *name);
 
+/** control_block_error() - Tell all clients of an operation that failed. */
+void control_block_error(struct control *c, const struct disk *d, const struct disk_error *e);
+
 #endif

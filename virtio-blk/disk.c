@@ -14,7 +14,8 @@
 #include <sys/socket.h>
 #include <sys/vfs.h>
 
-#define RING_ENTRIES 1024
+#define RING_ENTRIES   1024
+#define TELL_ERRORS_NS 1000000000u /* one of a disk in so long */
 
 /* ---- the host ---- */
 
@@ -68,6 +69,15 @@ void disk_host_watch(struct disk_host *h,
 {
 	h->changed = changed;
 	h->changed_context = context;
+}
+
+void disk_host_watch_errors(struct disk_host *h,
+                            void (*failed)(void *context, struct disk *d,
+                                           const struct disk_error *e),
+                            void *context)
+{
+	h->failed = failed;
+	h->failed_context = context;
 }
 
 void disk_host_free(struct disk_host *h)
@@ -321,6 +331,23 @@ int disk_new(struct disk_host *h, const struct disk_spec *s, struct sbuf *why, s
 }
 
 /* ---- while it is there ---- */
+
+void disk_failed(struct disk *d, const char *operation, int error)
+{
+	const struct disk_error e = {operation, error, d->errors_missed};
+	uint64_t now = loop_now();
+
+	if (now < d->quiet_until_ns) {
+		d->errors_missed++;
+		return;
+	}
+	d->quiet_until_ns = now + TELL_ERRORS_NS;
+	d->errors_missed = 0;
+	complain(&d->complaints, "disk %s: %s: %s (and %llu errors before)", d->id, operation,
+	         error ? errno_name(error) : DISK_ENDS_TOO_SOON, (unsigned long long)e.missed);
+	if (d->host->failed)
+		d->host->failed(d->host->failed_context, d, &e);
+}
 
 int disk_resize(struct disk *d, uint64_t bytes, struct sbuf *why)
 {

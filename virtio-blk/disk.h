@@ -50,6 +50,25 @@ bool disk_host_has_threads(const struct disk_host *h);
 void disk_host_watch(struct disk_host *h,
                      void (*changed)(void *context, struct disk *d, bool connected), void *context);
 
+#define DISK_ENDS_TOO_SOON "the image ends before the disk does"
+
+/** struct disk_error - an operation on an image that failed; not a request that asked for what there is not */
+struct disk_error {
+	const char *operation; /* read, write, flush, discard or write-zeroes */
+	int error;             /* errno; 0: the image ends before the disk does */
+	uint64_t missed;       /* errors of the disk before this, of which nobody was told */
+};
+
+/**
+ * disk_host_watch_errors() - Be told of those of all disks, at most once a second of each disk
+ *
+ * failed must not close a disk, nor wait for anything.
+ */
+void disk_host_watch_errors(struct disk_host *h,
+                            void (*failed)(void *context, struct disk *d,
+                                           const struct disk_error *e),
+                            void *context);
+
 /** disk_host_free() - For tests: only without disks. NULL is fine. */
 void disk_host_free(struct disk_host *h);
 

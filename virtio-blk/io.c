@@ -106,6 +106,18 @@ static bool try_here(struct request *r, unsigned count, int *ret)
 
 static void done(struct ring_op *op, int result);
 
+static void fail(struct request *r, int error)
+{
+	static const char *const operations[] = {[VBLK_T_IN] = "read",
+	                                         [VBLK_T_OUT] = "write",
+	                                         [VBLK_T_FLUSH] = "flush",
+	                                         [VBLK_T_DISCARD] = "discard",
+	                                         [VBLK_T_WRITE_ZEROES] = "write-zeroes"};
+
+	disk_failed(r->queue->disk, operations[r->type], -error);
+	request_answer(r, VBLK_S_IOERR);
+}
+
 /* Hands the next operation to the ring, or keeps the request until there is room. */
 static void submitted(struct request *r, int error)
 {
@@ -151,7 +163,7 @@ static bool account(struct request *r, int result)
 		return true;
 	/* Nothing at all: the file has become shorter, or its medium is full. */
 	if (result <= 0) {
-		request_answer(r, VBLK_S_IOERR);
+		fail(r, result == 0 && writes(r) ? -ENOSPC : result);
 		return false;
 	}
 	if (r->bounce && !writes(r)) {
@@ -242,7 +254,7 @@ static bool account_segment(struct request *r, int result)
 		request_answer(r, VBLK_S_UNSUPP);
 		return false;
 	}
-	request_answer(r, VBLK_S_IOERR);
+	fail(r, r->plain && result == 0 ? -ENOSPC : result);
 	return false;
 }
 
@@ -255,8 +267,10 @@ static void done(struct ring_op *op, int result)
 	if (r->syncs) {
 		if (result == -EINTR || result == -EAGAIN)
 			io_start(r);
+		else if (result < 0)
+			fail(r, result);
 		else
-			request_answer(r, result < 0 ? VBLK_S_IOERR : VBLK_S_OK);
+			request_answer(r, VBLK_S_OK);
 	} else if (r->segments > 0) {
 		if (account_segment(r, result))
 			next_segment(r);

@@ -31,19 +31,30 @@ void blk_rig_device(struct blk_rig *r)
 {
 	AUTO_CLOSE int fd =
 	    open(r->image, (r->o.readonly ? O_RDONLY : O_RDWR) | r->o.flags | O_CLOEXEC);
-	char disk[512], data[32] = "", ready_number[12], byte;
-	const char *args[] = {getenv("VIRTFS_DEVICE"), "--disk", disk, "--ready-fd", ready_number,
-	                      r->o.io ? "--io" : NULL, r->o.io,  NULL};
+	char disk[512], data[32] = "", ready_number[12], at[112], byte;
+	const char *args[10] = {getenv("VIRTFS_DEVICE"), "--disk", disk, "--ready-fd",
+	                        ready_number};
+	unsigned n = 5;
 	int ready[2];
 
 	cr_assert_geq(fd, 0);
 	cr_assert_eq(pipe2(ready, O_CLOEXEC), 0);
 	(void)unlink(r->path);
+	(void)unlink(r->control);
 	if (r->data_fd >= 0)
 		(void)snprintf(data, sizeof(data), ",data-fd=%d", r->data_fd);
 	(void)snprintf(disk, sizeof(disk), "id=d0,fd=%d,format=%s,socket-path=%s%s%s%s", fd,
 	               r->o.format ? r->o.format : "raw", r->path,
 	               r->o.readonly ? ",readonly=on" : "", data, r->o.more ? r->o.more : "");
+	if (r->o.io) {
+		args[n++] = "--io";
+		args[n++] = r->o.io;
+	}
+	if (r->o.control) {
+		args[n++] = "--control";
+		args[n++] = at;
+	}
+	(void)snprintf(at, sizeof(at), "unix:%s", r->control);
 	(void)snprintf(ready_number, sizeof(ready_number), "%d", ready[1]);
 	r->device =
 	    vu_spawn(&r->err, args, (int[]){fd, ready[1], r->data_fd}, r->data_fd < 0 ? 2 : 3);
@@ -69,6 +80,7 @@ bool blk_rig_start(struct blk_rig *r, const struct blk_opt *o)
 	cr_assert_not_null(mkdtemp(r->dir));
 	(void)snprintf(r->image, sizeof(r->image), "%s/image", r->dir);
 	(void)snprintf(r->path, sizeof(r->path), "%s/vhost-user", r->dir);
+	(void)snprintf(r->control, sizeof(r->control), "%s/control", r->dir);
 	if (r->o.choose)
 		r->o.choose(r);
 	r->fd = open(r->image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

@@ -47,6 +47,7 @@ struct blk_opt {
 	const char *io;                     /* --io, or NULL */
 	uint64_t without;                   /* features that the driver does not take */
 	bool device_only;                   /* nobody connects */
+	bool control;                       /* it has a control socket, at r->control */
 	bool packed;                        /* its rings are, as with $VIRTFS_RING=packed */
 	unsigned queues;                    /* that the driver uses; 0: 1 */
 	uint16_t ring_size;                 /* 0: 128 */
@@ -59,6 +60,7 @@ struct blk_rig {
 	char dir[64], image[96], path[96]; /* of its socket */
 	pid_t device;
 	int err; /* a file with what the device wrote to standard error */
+	char control[104];
 	int fds_before, device_fds;
 	int fd;      /* the image, by the test's own */
 	int data_fd; /* its external data file, passed with it; or -1 */
