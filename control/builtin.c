@@ -4,6 +4,9 @@
 
 #include "common/log.h"
 
+#define QUIT_WAIT_MS      1000 /* unless told otherwise */
+#define QUIT_WAIT_MS_MOST 60000
+
 static void query_version(struct control_call *call, const void *args UNUSED, void *context UNUSED)
 {
 	control_return(call,
@@ -53,12 +56,21 @@ static void log_level(struct control_call *call, const void *args, void *context
 
 /* ---- quit ---- */
 
-static void quit(struct control_call *call, const void *args UNUSED, void *context)
+struct quit_args {
+	uint64_t wait_ms;
+};
+
+static const struct control_arg quit_rows[] = {
+    CONTROL_ARG_NUMBER(struct quit_args, wait_ms, "wait-ms", CONTROL_ABSENT(QUIT_WAIT_MS), 0,
+                       QUIT_WAIT_MS_MOST,
+                       "how long requests under way may take to end; then it ends without them"),
+};
+
+static void quit(struct control_call *call, const void *args, void *context)
 {
 	const struct control *c = context;
 
-	control_return(call, json_object());
-	c->host.quit(c->host.context);
+	c->host.quit(c->host.context, call, (unsigned)((const struct quit_args *)args)->wait_ms);
 }
 
 const struct control_command control_builtin[] = {
@@ -68,6 +80,9 @@ const struct control_command control_builtin[] = {
      .help = "how much goes to the log",
      CONTROL_ARGS(log_level_rows, struct log_level_args),
      .run = log_level},
-    {.name = "quit", .help = "end the process, after this is answered", .run = quit},
+    {.name = "quit",
+     .help = "take no more requests, answer those under way, then this, and end the process",
+     CONTROL_ARGS(quit_rows, struct quit_args),
+     .run = quit},
 };
 const size_t control_builtin_count = ARRAY_SIZE(control_builtin);

@@ -167,8 +167,8 @@ void control_error(struct control_call *call, const char *class, const char *for
 struct control_host {
 	uid_t
 	    uid; /* whose commands are taken, besides root's and those of the user that this process has now */
-	/* "quit" came: end once the loop has the turn. */
-	void (*quit)(void *context);
+	/* "quit" came: finish what is under way, for so long at most, then answer the call and end once the loop has the turn. */
+	void (*quit)(void *context, struct control_call *call, unsigned wait_ms);
 	/* The last client has gone, and there is no listening socket where another could come. */
 	void (*deserted)(void *context);
 	void *context;

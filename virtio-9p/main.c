@@ -21,6 +21,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#define DRAIN_LOOK_NS 1000000 /* between two looks at what is under way */
+
 struct device {
 	struct loop *loop;
 	struct share *share;     /* or NULL */
@@ -30,7 +32,11 @@ struct device {
 	int listener, control_listener; /* or -1 */
 	struct ready ready;
 	bool ready_told, failed;
-	const char *end; /* why the device ends, as SHUTDOWN tells it */
+	const char *end;           /* why the device ends, as SHUTDOWN tells it */
+	struct control_call *quit; /* which is answered when all else is, or time is up */
+	uint64_t drain_until_ns;
+	struct loop_timer drain_timer;
+	bool was_quiet;
 };
 
 static struct device device = {.listener = -1, .control_listener = -1};
@@ -134,9 +140,55 @@ static void disk_failed(void *context, struct disk *disk, const struct disk_erro
 
 /* ---- the control socket ---- */
 
-static void quit(void *context)
+static unsigned in_flight(const struct device *d)
 {
-	end(context, "host-qmp-quit");
+	return (d->disks ? disk_host_in_flight(d->disks) : 0) +
+	       (d->share ? share_in_flight(d->share) : 0);
+}
+
+static void answer_quit(const struct device *d, struct control_call *call)
+{
+	unsigned left = in_flight(d);
+
+	control_return(
+	    call, json_pack("{s:b, s:I}", "drained", left == 0, "in-flight", (json_int_t)left));
+}
+
+/* What has ended is told to drivers and clients in the loop's next turn: it ends in the one after that. */
+static void drain(struct loop_timer *t)
+{
+	struct device *d = (struct device *)((char *)t - offsetof(struct device, drain_timer));
+	bool quiet = in_flight(d) == 0;
+
+	if ((quiet && d->was_quiet) || loop_now() >= d->drain_until_ns) {
+		answer_quit(d, d->quit);
+		end(d, "host-qmp-quit");
+		return;
+	}
+	d->was_quiet = quiet;
+	loop_timer_set(d->loop, t, loop_now() + DRAIN_LOOK_NS);
+}
+
+static void quit(void *context, struct control_call *call, unsigned wait_ms)
+{
+	struct device *d = context;
+	uint64_t until = loop_now() + wait_ms * 1000000ull;
+
+	/* Another may be in more of a hurry, but gives nobody more time. */
+	if (d->quit) {
+		if (until < d->drain_until_ns)
+			d->drain_until_ns = until;
+		answer_quit(d, call);
+		return;
+	}
+	if (d->disks)
+		disk_host_drain(d->disks);
+	if (d->share)
+		share_drain(d->share);
+	d->quit = call;
+	d->drain_until_ns = until;
+	d->drain_timer.due = drain;
+	loop_timer_set(d->loop, &d->drain_timer, loop_now());
 }
 
 static void deserted(void *context)

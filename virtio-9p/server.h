@@ -108,6 +108,7 @@ struct p9_server {
 	bool local;     /* see RPC_EXPORT_LOCAL; of files on the root's own file system */
 	bool memory;    /* see RPC_EXPORT_MEMORY; likewise */
 	bool mapped;    /* see RPC_EXPORT_MAPPED */
+	bool drains;    /* no request is taken any more */
 	bool sees_ids;  /* who owns an open file, the kernel tells us as it tells the helper */
 	struct dnode *root;
 	struct qid_map qids;

@@ -398,7 +398,7 @@ static void start_anew(struct p9_session *s, const struct p9_req *but)
 
 bool p9_session_is_full(const struct p9_session *s)
 {
-	return s->under_way >= s->server->requests_max;
+	return s->server->drains || s->under_way >= s->server->requests_max;
 }
 
 void p9_session_reset(struct p9_session *s)

@@ -266,6 +266,19 @@ void share_get_info(const struct share *s, struct share_info *ret)
 		ret->in_flight += session->under_way;
 }
 
+void share_drain(struct share *s)
+{
+	s->server.drains = true;
+}
+
+unsigned share_in_flight(const struct share *s)
+{
+	struct share_info i;
+
+	share_get_info(s, &i);
+	return i.in_flight > i.locks_waiting ? i.in_flight - i.locks_waiting : 0;
+}
+
 void share_set_max_fids(struct share *s, uint32_t max)
 {
 	s->server.quotas.most[QUOTA_FIDS] = max;

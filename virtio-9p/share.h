@@ -63,6 +63,11 @@ struct share_info {
 };
 void share_get_info(const struct share *s, struct share_info *ret);
 
+/** share_drain() - From now on take no request; those that were taken end. share_in_flight() - how many there are still; a lock
+ * that is waited for is none of them. */
+void share_drain(struct share *s);
+unsigned share_in_flight(const struct share *s);
+
 /** share_set_max_fids() - From now on; those that are there stay. */
 void share_set_max_fids(struct share *s, uint32_t max);
 /** share_set_poll_us() - How long the loop looks before it sleeps. */

@@ -396,7 +396,9 @@ static void pump(struct client *c)
 /* Whoever takes messages holds the client, which counts as one. More wait in the socket. */
 static bool is_full(const struct client *c)
 {
-	return c->session.under_way > c->session.server->requests_max;
+	const struct p9_server *server = c->session.server;
+
+	return server->drains || c->session.under_way > server->requests_max;
 }
 
 static bool may_read(const struct client *c)

@@ -41,6 +41,7 @@ struct disk_host {
 	void *failed_context;
 	struct ring *ring[2]; /* by whether a disk is read-only */
 	bool threads;         /* are what the rings are */
+	bool drains;          /* nothing is taken any more */
 	struct loop_poller poller;
 	struct disk *disks, *closing; /* in the order of attaching; of closing */
 	bool place[DISKS_MAX];        /* in both rings' tables of files */

@@ -141,7 +141,7 @@ static bool take(struct disk_queue *q)
 	unsigned most = vq_size(q->vq), taken = 0;
 	struct vq_chain *chain;
 
-	if (!vq_pending(q->vq))
+	if (q->disk->host->drains || !vq_pending(q->vq))
 		return false;
 	if (q->armed)
 		vq_disable_notify(q->vq);
@@ -183,7 +183,9 @@ static struct disk_host *host_of(struct loop_poller *p)
 
 bool disk_host_look(struct loop_poller *p)
 {
-	for (const struct disk_queue *q = host_of(p)->running; q; q = q->next) {
+	const struct disk_host *h = host_of(p);
+
+	for (const struct disk_queue *q = h->drains ? NULL : h->running; q; q = q->next) {
 		if (vq_pending(q->vq))
 			return true;
 	}
@@ -192,9 +194,10 @@ bool disk_host_look(struct loop_poller *p)
 
 bool disk_host_arm(struct loop_poller *p)
 {
+	const struct disk_host *h = host_of(p);
 	bool came = false;
 
-	for (struct disk_queue *q = host_of(p)->running; q; q = q->next) {
+	for (struct disk_queue *q = h->drains ? NULL : h->running; q; q = q->next) {
 		if (q->armed || q->stopping)
 			continue;
 		q->armed = true;

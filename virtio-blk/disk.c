@@ -93,6 +93,20 @@ void disk_host_free(struct disk_host *h)
 	free(h);
 }
 
+void disk_host_drain(struct disk_host *h)
+{
+	h->drains = true;
+}
+
+unsigned disk_host_in_flight(const struct disk_host *h)
+{
+	unsigned n = 0;
+
+	for (const struct disk_queue *q = h->running; q; q = q->next)
+		n += vq_in_flight(q->vq);
+	return n;
+}
+
 struct disk *disk_find(const struct disk_host *h, const char *id)
 {
 	for (struct disk *d = h->disks; d; d = d->next) {

@@ -111,6 +111,11 @@ void disk_close(struct disk *d, void (*done)(void *context), void *context);
  */
 int MUST_CHECK disk_resize(struct disk *d, uint64_t bytes, struct sbuf *why);
 
+/** disk_host_drain() - From now on take no request; those that were taken end. disk_host_in_flight() - how many there are still; what
+ * ended is told to the drivers once the loop has had its turn. */
+void disk_host_drain(struct disk_host *h);
+unsigned disk_host_in_flight(const struct disk_host *h);
+
 /** disk_find() - By its id; NULL if there is none. */
 struct disk *disk_find(const struct disk_host *h, const char *id);
 

@@ -2,13 +2,11 @@
 /* device.c: what a disk tells of itself, its write cache, and how it is told of a new size. */
 #include "tests/lib/blk_rig.h"
 
-#include "tests/lib/slow_fuse.h"
 #include "tests/lib/vu_rig.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 static struct blk_rig rig;
@@ -130,39 +128,11 @@ Test(blk_device, nothing_else_of_the_configuration_can_be_written)
 /* ---- what is safe, and when: an image on a file system that answers no fsync(2) until it is let ---- */
 
 static struct slow_fuse slow;
-static const char *missing;
-
-static void mount_slow(struct blk_rig *r)
-{
-	(void)snprintf(r->image, sizeof(r->image), "%s/slow", r->dir);
-	cr_assert_eq(mkdir(r->image, 0755), 0);
-	missing = slow_fuse_start(&slow, r->image);
-	if (!missing)
-		(void)snprintf(r->image, sizeof(r->image), "%s/slow/a", r->dir);
-	else
-		(void)snprintf(r->image, sizeof(r->image), "%s/image", r->dir);
-}
-
-static void end_slow(void)
-{
-	if (!missing)
-		slow_fuse_end(&slow);
-	blk_rig_end(&rig);
-}
 
 static void start_slow(uint64_t without)
 {
-	char path[96];
-
-	cr_assert(blk_rig_start(
-	    &rig,
-	    &(struct blk_opt){.size = SLOW_FILE_SIZE, .choose = mount_slow, .without = without}));
-	(void)snprintf(path, sizeof(path), "%s/slow", rig.dir);
-	(void)umount2(path, MNT_DETACH);
-	if (missing) {
-		end_slow();
-		cr_skip("%s", missing);
-	}
+	if (!blk_rig_start(&rig, &(struct blk_opt){.slow = &slow, .without = without}))
+		cr_skip("%s", rig.o.fs_skip);
 	slow_fuse_hold(&slow, 1ull << FUSE_FSYNC);
 }
 
@@ -196,12 +166,12 @@ Test(blk_device, a_flush_is_answered_when_it_is_safe_and_a_write_without_a_write
 	cr_assert_not(answers_at_once(&a_write));
 	cr_assert_eq(set_write_cache(1), 1);
 	cr_assert(answers_at_once(&a_write));
-	end_slow();
+	blk_rig_end(&rig);
 }
 
 Test(blk_device, a_driver_that_cannot_flush_has_no_write_cache)
 {
 	start_slow(BLK_F(FLUSH));
 	cr_assert_not(answers_at_once(&a_write));
-	end_slow();
+	blk_rig_end(&rig);
 }

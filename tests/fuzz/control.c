@@ -283,8 +283,9 @@ static void tick(struct loop_source *s UNUSED, uint32_t events UNUSED)
 		loop_stop(f.loop);
 }
 
-static void quit(void *context UNUSED)
+static void quit(void *context UNUSED, struct control_call *call, unsigned wait_ms UNUSED)
 {
+	control_return(call, json_object());
 }
 
 static void deserted(void *context UNUSED)

@@ -10,6 +10,7 @@
 #include <ftw.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -65,6 +66,35 @@ void blk_rig_device(struct blk_rig *r)
 	r->device_fds = r->o.fails ? 0 : vu_fd_count(r->device);
 }
 
+/* Nobody finds it by a name once the device has the image open: so it goes with that. */
+static void slow_path(const struct blk_rig *r, char *to, size_t size)
+{
+	(void)snprintf(to, size, "%s/slow", r->dir);
+}
+
+static bool mount_slow(struct blk_rig *r)
+{
+	char at[96];
+
+	slow_path(r, at, sizeof(at));
+	cr_assert_eq(mkdir(at, 0755), 0);
+	r->o.fs_skip = slow_fuse_start(r->o.slow, at);
+	r->o.size = SLOW_FILE_SIZE;
+	if (r->o.fs_skip)
+		r->o.slow = NULL;
+	else
+		(void)snprintf(r->image, sizeof(r->image), "%s/slow/a", r->dir);
+	return !r->o.fs_skip;
+}
+
+static void hide_slow(const struct blk_rig *r)
+{
+	char at[96];
+
+	slow_path(r, at, sizeof(at));
+	cr_assert_eq(umount2(at, MNT_DETACH), 0);
+}
+
 bool blk_rig_start(struct blk_rig *r, const struct blk_opt *o)
 {
 	int probe;
@@ -83,6 +113,10 @@ bool blk_rig_start(struct blk_rig *r, const struct blk_opt *o)
 	(void)snprintf(r->control, sizeof(r->control), "%s/control", r->dir);
 	if (r->o.choose)
 		r->o.choose(r);
+	if (r->o.slow && !mount_slow(r)) {
+		blk_rig_end(r);
+		return false;
+	}
 	r->fd = open(r->image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	cr_assert_geq(r->fd, 0);
 	cr_assert_eq(ftruncate(r->fd, (off_t)(r->o.size ? r->o.size : BLK_SIZE)), 0);
@@ -96,6 +130,8 @@ bool blk_rig_start(struct blk_rig *r, const struct blk_opt *o)
 	if (r->o.prepare)
 		r->o.prepare(r);
 	blk_rig_device(r);
+	if (r->o.slow)
+		hide_slow(r);
 	if (!r->o.device_only && !r->o.fails) {
 		blk_rig_connect(r);
 		blk_rig_rings(r);
@@ -111,6 +147,8 @@ static int remove_one(const char *path, const struct stat *st UNUSED, int kind U
 
 void blk_rig_end(struct blk_rig *r)
 {
+	if (r->o.slow)
+		slow_fuse_end(r->o.slow);
 	blk_rig_down(r);
 	if (r->device > 0) {
 		for (int i = 0; i < 500 && vu_fd_count(r->device) > r->device_fds; i++)

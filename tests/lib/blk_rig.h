@@ -8,6 +8,7 @@
 #ifndef VIRTFS_TESTS_LIB_BLK_RIG_H
 #define VIRTFS_TESTS_LIB_BLK_RIG_H
 
+#include "tests/lib/slow_fuse.h"
 #include "tests/lib/vu_driver.h"
 
 #include <linux/virtio_blk.h>
@@ -51,8 +52,9 @@ struct blk_opt {
 	bool packed;                        /* its rings are, as with $VIRTFS_RING=packed */
 	unsigned queues;                    /* that the driver uses; 0: 1 */
 	uint16_t ring_size;                 /* 0: 128 */
-	const char
-	    *fs_skip; /* set by blk_rig_start() where flags do not go with the file system: why */
+	/* The image is SLOW_FILE_SIZE bytes of this one's first file. It is started, and ended, by the rig. */
+	struct slow_fuse *slow;
+	const char *fs_skip; /* set by blk_rig_start() where there is no such file system: why */
 };
 
 struct blk_rig {
@@ -76,7 +78,7 @@ struct blk_rig {
 	char log[16384];
 };
 
-/** blk_rig_start() - Start all; false when the file system does not know o->flags (o->fs_skip says so). */
+/** blk_rig_start() - Start all; false when there is no file system that knows o->flags, or is slow (o->fs_skip says so). */
 bool MUST_CHECK blk_rig_start(struct blk_rig *r, const struct blk_opt *o);
 
 /** blk_rig_end() - Disconnect; the device must end well on SIGTERM and have no more descriptors than at its start. */
