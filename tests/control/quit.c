@@ -6,6 +6,8 @@
 #include <criterion/criterion.h>
 #include <linux/fuse.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 
 static struct blk_rig rig;
 static struct slow_fuse slow;
@@ -125,6 +127,52 @@ Test(control_quit, with_nothing_under_way_it_is_at_once)
 	control_send(&c, "{'execute': 'quit', 'arguments': {'wait-ms': 0}}", NULL, 0);
 	answered(&c, true, 0);
 	end();
+}
+
+/* ---- the share ---- */
+
+static char control_option[120];
+static const char *missing;
+
+static void prepare(struct rig *dirs)
+{
+	(void)snprintf(control_option, sizeof(control_option), "unix:%s/control", dirs->dir);
+	cr_assert_eq(mkdir(rig_path(dirs, "slow"), 0755), 0);
+	missing = slow_fuse_start(&slow, rig_path(dirs, "slow"));
+}
+
+Test(control_quit, a_client_of_the_share_gets_its_answer, .timeout = 120)
+{
+	static const char *const args[] = {"--control", control_option, NULL};
+	uint16_t before, behind;
+	struct p9_rig p9;
+
+	p9_rig_start(&p9,
+	             &(struct p9_rig_opt){.device_args = args, .listen = true, .prepare = prepare});
+	(void)umount2(rig_path(&p9.rig, "slow"), MNT_DETACH);
+	if (missing) {
+		p9_rig_end(&p9);
+		cr_skip("%s", missing);
+	}
+	p9.fds_before += 2; /* the file system's */
+	p9_open(&p9.c, 1, "slow/a", 2);
+	control_connect(&c, control_option + strlen("unix:"));
+	control_connect(&other, control_option + strlen("unix:"));
+	slow_fuse_hold(&slow, 1ull << FUSE_FSYNC);
+	before = P9_SEND(&p9.c, FSYNC, fsync, .fid = 1);
+	cr_assert(slow_fuse_wait(&slow, 1), "nothing waits for fsync");
+	quit_within(60000);
+	behind = P9_SEND(&p9.c, GETATTR, getattr, .fid = 0);
+	cr_assert(p9_quiet(&p9.c, 300), "it takes requests still");
+	cr_assert_not(vu_readable(c.sock, 0));
+	slow_fuse_release(&slow);
+	cr_assert_eq(p9_wait(&p9.c, before, P9_FSYNC, NULL), 0);
+	answered(&c, true, 0);
+	cr_assert_eq(p9_wait(&p9.c, behind, P9_GETATTR, NULL), P9_GONE);
+	control_close(&c);
+	control_close(&other);
+	p9_rig_end(&p9);
+	slow_fuse_end(&slow);
 }
 
 Test(control_quit, the_time_is_a_whole_number_within_a_minute)

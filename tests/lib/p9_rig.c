@@ -218,6 +218,8 @@ void p9_rig_hand_over(struct p9_rig *r)
 void p9_rig_end(struct p9_rig *r)
 {
 	p9_client_end(&r->c);
+	/* kill(2) of -1 is everybody's end. */
+	cr_assert_gt(r->device, 0);
 	if (r->listens)
 		(void)kill(r->device, SIGTERM);
 	cr_assert_eq(rig_exit_status(r->device), 0, "the device ends badly: %s", rig_log(&r->rig));
