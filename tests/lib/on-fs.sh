@@ -5,7 +5,7 @@ set -e
 kind=$1
 shift
 dir=$(mktemp -d /tmp/virtfs-fs.XXXXXX)
-trap 'umount "$dir/mnt" 2>/dev/null; rm -rf "$dir"' EXIT
+trap 'umount "$dir/mnt" 2>/dev/null || umount -l "$dir/mnt" 2>/dev/null; rm -rf "$dir"' EXIT
 mkdir "$dir/mnt"
 [ "$kind" = tmpfs ] || truncate -s 400M "$dir/image"
 case $kind in
