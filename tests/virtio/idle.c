@@ -80,11 +80,10 @@ static void must_rest(const char *after)
 	cr_assert(p9_alive(c));
 }
 
-/* Requests of all kinds, and what they leave: open files, locks, one that waits. */
+/* Requests, and what they leave: open files, a lock. */
 static void busy_and_rest(void)
 {
 	struct p9_lock_rep a;
-	uint16_t tag;
 
 	for (uint32_t i = 0; i < 200; i++) {
 		p9_to(c, 0, 10, "f");
@@ -98,8 +97,6 @@ static void busy_and_rest(void)
 	a = P9(c, lock, .fid = 1, .type = P9_LOCK_TYPE_WRLCK, .proc_id = 1, .client_id = "guest");
 	cr_assert_eq(a.status, P9_LOCK_SUCCESS);
 	must_rest("a lock and open files");
-	tag = P9_SEND(c, CLUNK, clunk, .fid = 2);
-	cr_assert_eq(p9_wait(c, tag, P9_CLUNK, NULL), 0);
 }
 
 Test(idle, ten_seconds_without_a_wake_up_of_any_thread)
