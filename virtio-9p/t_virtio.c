@@ -430,6 +430,18 @@ int t_virtio_serve(struct t_virtio *t, int sock)
 	return vu_serve(t->front, sock);
 }
 
+void t_virtio_free(struct t_virtio *t)
+{
+	if (!t)
+		return;
+	BUG_ON(t->queue);
+	loop_idle_remove(t->loop, t);
+	loop_poll_remove(t->loop, &t->poller);
+	vu_free(t->front);
+	/* With its last request, which may be on the ring yet. */
+	p9_session_end(&t->session);
+}
+
 bool t_virtio_connected(const struct t_virtio *t)
 {
 	return vu_connected(t->front);

@@ -36,6 +36,9 @@ int MUST_CHECK t_virtio_listen(struct t_virtio *t, int listener);
 /** t_virtio_serve() - Serve the one that is connected. Owns the socket. Return: 0 or -errno. */
 int MUST_CHECK t_virtio_serve(struct t_virtio *t, int sock);
 
+/** t_virtio_free() - End it, with no front end there. NULL is fine. */
+void t_virtio_free(struct t_virtio *t);
+
 /** t_virtio_connected() - Whether there is a front end. */
 bool t_virtio_connected(const struct t_virtio *t);
 

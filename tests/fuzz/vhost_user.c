@@ -146,7 +146,9 @@ int main(int argc, char **argv)
 				const uint8_t kind =
 				    msg->number == VHU_SET_INFLIGHT_FD ? FD_AREA : FD_CALL;
 				const struct vhu_set_inflight_fd_req area = {
-				    .area = {.size = 192, .queues = 1, .queue_size = 8}};
+				    .area = {.size = seed == 1 ? 320 : 192,
+				             .queues = 1,
+				             .queue_size = 8}};
 				const struct vhu_get_config_req config = {
 				    .config = {.bytes = {payload + 4096, 8}}};
 
