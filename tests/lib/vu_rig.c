@@ -17,6 +17,12 @@
 
 #define ARGS_MAX 12
 
+void vu_rig_split_only(const struct vu_rig *r, const char *why)
+{
+	if (r->f.features & VU_F_RING_PACKED)
+		cr_skip_test("packed rings have no %s", why);
+}
+
 int vu_fd_count(pid_t pid)
 {
 	char path[64];
@@ -104,10 +110,14 @@ static void start_device(struct vu_rig *r)
 
 void vu_rig_start(struct vu_rig *r, const struct vu_rig_opt *o)
 {
+	const char *kind = getenv("VIRTFS_RING");
+
 	*r = (struct vu_rig){.device = -1, .peer = -1, .fds_before = vu_fd_count(getpid())};
 	r->f.sock = -1;
 	if (o)
 		r->o = *o;
+	if (kind && strcmp(kind, "packed") == 0)
+		r->o.more_features |= VU_F_RING_PACKED;
 	rig_dirs(&r->rig);
 	if (r->o.prepare)
 		r->o.prepare(&r->rig);
@@ -228,6 +238,8 @@ void vu_rig_baseline(struct vu_rig *r)
 
 void vu_rig_end(struct vu_rig *r)
 {
+	int status;
+
 	vu_rig_down(r);
 	fd_close(&r->peer);
 	if (r->device > 0 && !r->o.inherited) {
@@ -237,6 +249,7 @@ void vu_rig_end(struct vu_rig *r)
 	if (r->device > 0)
 		cr_assert_eq(rig_exit_status(r->device), 0, "the device ends badly: %s",
 		             rig_log(&r->rig));
-	cr_assert_eq(rig_end(&r->rig), 0, "the helper ends badly");
+	status = rig_end(&r->rig);
+	cr_assert_eq(status, 0, "the helper ends with status %d: %s", status, r->rig.log);
 	cr_assert_eq(vu_fd_count(getpid()), r->fds_before, "the test leaks descriptors");
 }

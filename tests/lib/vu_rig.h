@@ -2,7 +2,8 @@
 /*
  * vu_rig.h: a helper and a device as users start them, and a guest's driver in the test's hand.
  *
- * Every function fails the test where it cannot do its work. The programs are $VIRTFS_HELPER and $VIRTFS_DEVICE.
+ * Every function fails the test where it cannot do its work. The programs are $VIRTFS_HELPER and $VIRTFS_DEVICE. Rings are split ones,
+ * unless a test asks for others or $VIRTFS_RING is "packed".
  */
 #ifndef VIRTFS_TESTS_LIB_VU_RIG_H
 #define VIRTFS_TESTS_LIB_VU_RIG_H
@@ -82,6 +83,9 @@ void vu_rig_baseline(struct vu_rig *r);
 
 /** vu_rig_end() - Close all; helper and device must end well, and neither they nor the test have descriptors left. */
 void vu_rig_end(struct vu_rig *r);
+
+/** vu_rig_split_only() - Skip the test in packed rings; why: what they do not have. */
+void vu_rig_split_only(const struct vu_rig *r, const char *why);
 
 /** vu_rig_device_proc() - A number of a line of the device's /proc/PID/status. */
 long vu_rig_device_proc(const struct vu_rig *r, const char *key);

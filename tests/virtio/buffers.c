@@ -3,6 +3,7 @@
  * buffers.c: requests and replies in descriptors of every cut. The specification leaves the framing to the driver: none of
  * these is an error.
  */
+#include "tests/lib/vu_packed.h"
 #include "tests/lib/vu_rig.h"
 
 #include <criterion/criterion.h>
@@ -160,6 +161,7 @@ Test(buffers, s3_descriptors_of_no_bytes_are_harmless)
 
 Test(buffers, s3_direct_descriptors_followed_by_one_table)
 {
+	vu_rig_split_only(&rig, "chain of descriptors and a table");
 	p->shape = (struct vu_shape){.way = VU_FIRST_DIRECT, .out_piece = 7};
 	some_requests();
 	p->shape = (struct vu_shape){.way = VU_READ_DIRECT_ALL, .in_piece = 1024, .out_piece = 7};
@@ -175,7 +177,10 @@ Test(buffers, s3_the_write_flag_of_a_table_means_nothing)
 	struct vu_used_elem e;
 
 	memcpy(vu_at(&rig.f, out, size), c->out, size);
-	rig.ring.desc[head].flags |= VU_DESC_WRITE;
+	if (rig.ring.packed)
+		rig.ring.packed->chain[head][0].flags |= VU_DESC_WRITE;
+	else
+		rig.ring.desc[head].flags |= VU_DESC_WRITE;
 	vu_ring_offer(&rig.ring, head);
 	cr_assert(vu_ring_used(&rig.ring, VU_PATIENCE_MS, &e));
 	cr_assert_eq(e.len, 160);
@@ -214,6 +219,14 @@ Test(buffers, data_may_lie_across_two_regions)
 	cr_assert_str_eq(rig_read(&rig.rig, "new"), text);
 }
 
+/* An entry of a table of either format. */
+static struct vu_desc entry(uint64_t gpa, size_t size, uint16_t flags, uint16_t next)
+{
+	if (rig.ring.packed)
+		return (struct vu_desc){gpa, (uint32_t)size, 0, flags};
+	return (struct vu_desc){gpa, (uint32_t)size, flags, next};
+}
+
 Test(buffers, a_table_may_lie_across_two_regions)
 {
 	uint64_t at = VU_HIGH_GPA - 16; /* one entry before the border, the others behind */
@@ -225,9 +238,9 @@ Test(buffers, a_table_may_lie_across_two_regions)
 	uint16_t head;
 
 	memcpy(vu_at(&rig.f, out, size), c->out, size);
-	*first = (struct vu_desc){out, 10, VU_DESC_NEXT, 1};
-	others[0] = (struct vu_desc){out + 10, (uint32_t)size - 10, VU_DESC_NEXT, 2};
-	others[1] = (struct vu_desc){in, 4096, VU_DESC_WRITE, 0};
+	*first = entry(out, 10, VU_DESC_NEXT, 1);
+	others[0] = entry(out + 10, size - 10, VU_DESC_NEXT, 2);
+	others[1] = entry(in, 4096, VU_DESC_WRITE, 0);
 	head = vu_ring_add(&rig.ring, &(struct vu_sg){at, 48, VU_DESC_INDIRECT}, 1);
 	vu_ring_offer(&rig.ring, head);
 	cr_assert(vu_ring_used(&rig.ring, VU_PATIENCE_MS, &e));
@@ -239,11 +252,14 @@ Test(buffers, entries_of_a_table_may_stand_in_any_order)
 {
 	uint64_t out = vu_alloc(&rig.f, VU_FAR, 4096, 8), in = vu_alloc(&rig.f, VU_FAR, 4096, 8);
 	size_t size = p9_encode(c, 3, P9_GETATTR, &(struct p9_getattr_req){.fid = 0});
-	uint16_t head = vu_ring_add_indirect(
-	    &rig.ring, (struct vu_sg[]){{out, 8, 0}, {0, 0, 0}, {0, 0, 0}}, 3, 0);
-	struct vu_desc *table = vu_at(&rig.f, vu_ring_table(&rig.ring, head, 3), 48);
 	struct vu_used_elem e;
+	struct vu_desc *table;
+	uint16_t head;
 
+	vu_rig_split_only(&rig, "links in their tables");
+	head = vu_ring_add_indirect(&rig.ring, (struct vu_sg[]){{out, 8, 0}, {0, 0, 0}, {0, 0, 0}},
+	                            3, 0);
+	table = vu_at(&rig.f, vu_ring_table(&rig.ring, head, 3), 48);
 	memcpy(vu_at(&rig.f, out, size), c->out, size);
 	table[0] = (struct vu_desc){out, 8, VU_DESC_NEXT, 2};
 	table[2] = (struct vu_desc){out + 8, (uint32_t)size - 8, VU_DESC_NEXT, 1};

@@ -60,7 +60,7 @@ static uint32_t ask(const void *bytes, uint32_t size, uint32_t room)
 		if (vu_ring_broken(ring, 0)) {
 			for (int k = 0; k < 64; k++)
 				cr_assert_eq(behind[k], 0xa5, "written beyond the room");
-			cr_assert_eq(ring->used->idx, ring->used_idx, "used, and broken");
+			cr_assert_not(vu_ring_ended(ring), "used, and broken");
 			cr_assert(vu_answers(&rig.f));
 			vu_rig_renew(&rig);
 			return BROKEN;

@@ -93,6 +93,26 @@ Test(notify, s3_clearing_no_notify_reads_the_index_again)
 	hammer(40000);
 }
 
+/* The same of packed rings: a position, or flags alone. */
+static void packed_without(uint64_t features)
+{
+	rig.o.more_features = VU_F_RING_PACKED;
+	without(features);
+	cr_assert_not_null(ring->packed);
+}
+
+Test(notify, s3_publishing_a_packed_ring_s_position_reads_the_ring_again)
+{
+	packed_without(0);
+	hammer(20000);
+}
+
+Test(notify, s3_enabling_a_packed_ring_s_events_reads_the_ring_again)
+{
+	packed_without(VU_F_EVENT_IDX);
+	hammer(20000);
+}
+
 /* Two threads that share nothing but time keep the machine's cores busy, so that the device is put aside anywhere. */
 static void *spin(void *arg)
 {

@@ -84,16 +84,18 @@ static void bound(const char *what)
 	             (unsigned long)(vu_now_ms() - since));
 }
 
-/* The reads end, into whatever is under them now: it must not be the guest's. */
-static void must_be_untouched(const char *after)
+/* The reads end, into whatever is under them now: it must not be the guest's. A ring that runs may be written itself: it is not in
+ * VU_FAR, where the buffers are. */
+static void must_be_untouched(const char *after, bool runs)
 {
+	const unsigned first = runs ? VU_FAR : VU_LOW;
 	uint8_t *copy[3];
 
-	for (unsigned k = 0; k < 3; k++)
+	for (unsigned k = first; k < 3; k++)
 		copy[k] = vu_memory_copy(&rig.f, k);
 	slow_fuse_release(&slow);
 	vu_sleep_ms(300);
-	for (unsigned k = 0; k < 3; k++) {
+	for (unsigned k = first; k < 3; k++) {
 		cr_assert(vu_memory_same(&rig.f, k, copy[k]),
 		          "a read ended in guest memory after %s", after);
 		free(copy[k]);
@@ -113,9 +115,9 @@ Test(stuck, s3_get_vring_base_does_not_wait_for_a_read)
 {
 	fly();
 	since = vu_now_ms();
-	cr_assert_eq(vu_ring_stop(ring), ring->used->idx);
+	cr_assert(vu_ring_all_ended(ring, vu_ring_pause(ring)));
 	bound("GET_VRING_BASE");
-	must_be_untouched("GET_VRING_BASE");
+	must_be_untouched("GET_VRING_BASE", false);
 	anew();
 }
 
@@ -125,7 +127,7 @@ Test(stuck, s3_reset_device_does_not_wait_for_a_read)
 	since = vu_now_ms();
 	cr_assert_eq(vu_acked(&rig.f, VU_RESET_DEVICE, NULL, 0, -1), 0);
 	bound("RESET_DEVICE");
-	must_be_untouched("RESET_DEVICE");
+	must_be_untouched("RESET_DEVICE", false);
 	anew();
 }
 
@@ -140,7 +142,7 @@ Test(stuck, the_next_front_end_does_not_wait_for_a_read)
 	since = vu_now_ms();
 	vu_barrier(&other);
 	bound("the next connection");
-	must_be_untouched("a disconnect");
+	must_be_untouched("a disconnect", false);
 	vu_front_end(&other);
 	anew();
 }
@@ -169,7 +171,7 @@ Test(stuck, s27_a_read_that_was_flushed_is_not_written_to_the_guest)
 	}
 	bound("Tflush");
 	cr_assert_eq(p->flying, 0, "the read's descriptors do not come back before Rflush");
-	must_be_untouched("Rflush");
+	must_be_untouched("Rflush", true);
 	anew();
 }
 
