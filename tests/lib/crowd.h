@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* crowd.h: as many processes that never rest as there are processors; the test itself is one more. */
+/* crowd.h: as many processes that never rest as there are processors, where the test may run; it is one more. */
 #ifndef VIRTFS_TESTS_LIB_CROWD_H
 #define VIRTFS_TESTS_LIB_CROWD_H
 
