@@ -116,9 +116,6 @@ static unsigned payload(struct p9_req *req, bool from_client, size_t offset, siz
 	struct chain_cursor c = from_client ? chain_out(q->chain) : chain_in(q->chain);
 	size_t taken;
 
-	/* Nothing more is written by way of a ring that lied. */
-	if (!from_client && vq_broken(q->t->queue))
-		return 0;
 	(void)chain_skip(&c, (from_client ? P9_WRITE_HEAD : P9_READ_HEAD) + offset);
 	return chain_take(&c, size, pieces, room, &taken);
 }
@@ -135,16 +132,13 @@ static size_t put_error(struct request *q, uint16_t tag, int error)
 	return w.used;
 }
 
-/* Gives the chain back; 0 bytes: without a reply, which only a flushed request may be. A broken ring gets none, and its buffers
- * are not written. */
+/* Gives the chain back; 0 bytes: without a reply, which only a flushed request may be. A broken ring gets none. */
 static void give_back(struct request *q, size_t size)
 {
 	struct t_virtio *t = q->t;
 	struct chain_cursor c = chain_in(q->chain);
 
-	if (vq_broken(t->queue)) {
-		vq_discard(t->queue, q->chain);
-	} else if (size > q->chain->in_size) {
+	if (size > q->chain->in_size) {
 		vq_discard(t->queue, q->chain);
 		(void)vq_break(t->queue, "there is no room for the reply");
 	} else {

@@ -8,6 +8,8 @@ struct chain_cursor chain_out(const struct vq_chain *c)
 
 struct chain_cursor chain_in(const struct vq_chain *c)
 {
+	if (vq_broken(c->queue))
+		return (struct chain_cursor){.iov = c->in};
 	return (struct chain_cursor){.iov = c->in, .count = c->in_count, .left = c->in_size};
 }
 

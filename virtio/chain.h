@@ -19,7 +19,8 @@ struct chain_cursor {
 	size_t left; /* bytes */
 };
 
-/** chain_out() / chain_in() - What the driver wrote, from its start; where the device may write. */
+/** chain_out() / chain_in() - What the driver wrote, from its start; where the device may write, which is nowhere once the queue is
+ * broken. */
 struct chain_cursor chain_out(const struct vq_chain *c);
 struct chain_cursor chain_in(const struct vq_chain *c);
 

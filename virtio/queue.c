@@ -326,6 +326,7 @@ void chain_end(struct vq *q, struct vq_chain *c)
 {
 	c->out = c->pieces;
 	c->in = c->in_count ? c->pieces + c->out_count : NULL;
+	c->queue = q;
 	c->map = guest_map_hold(q->map);
 	c->taken = true;
 	q->in_flight++;

@@ -5,8 +5,8 @@
  * A chain is one request of the driver: buffers to read and buffers to write, as they were when it
  * was taken off the ring (virtio 1.2, 2.6). Its descriptors are read once, checked, and translated;
  * the bytes in the buffers go on being the guest's. Whatever a driver may not do breaks the queue:
- * one warning, an event on the error descriptor, and nothing of the guest's is touched until the
- * transport starts the queue anew.
+ * one warning, an event on the error descriptor, and nothing of the guest's is written until the
+ * transport starts the queue anew: neither the ring nor the buffers of what is under way.
  *
  * No call makes a system call but vq_publish(), when the driver wants an interrupt, and what breaks
  * a queue. Chains are a pool of the ring's size; one's array of pieces grows to the longest that it
@@ -34,6 +34,7 @@ struct vq_chain {
 	unsigned out_count, in_count;
 	size_t out_size, in_size; /* bytes in all; below 2^32 together */
 	/* the queue's */
+	const struct vq *queue;
 	struct guest_map *map;
 	struct iovec *pieces;
 	unsigned room, descs;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* virtio_broken.c: what a driver may not do breaks the queue (virtio 1.2, 2.6 and 2.7). */
 #include "tests/lib/vq_bed.h"
+#include "virtio/chain.h"
 
 #include <sys/mman.h>
 
@@ -113,6 +114,40 @@ Test(broken, a_head_that_is_under_way_and_what_is_given_back_after_it)
 	cr_assert_eq(*vring_used_idx(&b.v), 0, "a broken queue's ring is not written");
 	cr_assert_eq(vring_used(&b.v, 0, &len), 0);
 	cr_assert_eq(len, 0);
+	tear_down(&b);
+}
+
+Test(broken, no_buffer_of_what_is_under_way_is_written)
+{
+	struct bed b;
+	struct vq_chain *c, *none;
+	struct chain_cursor before, in, out;
+	struct iovec piece;
+	size_t size;
+	char text[3] = "";
+
+	set_up(&b, 8, BOTH);
+	memcpy(vring_at(&b.v, VRING_FREE), "abc", 3);
+	memcpy(vring_at(&b.v, VRING_FREE + 64), "untouched", 9);
+	vring_desc(&b.v, VRING_DESC, 0, VRING_FREE, 3, VRING_NEXT, 1);
+	vring_desc(&b.v, VRING_DESC, 1, VRING_FREE + 64, 64, VRING_WRITE, 0);
+	vring_offer(&b.v, 0);
+	c = pop(&b);
+	before = chain_in(c);
+	cr_assert_eq(before.left, 64);
+	vring_offer(&b.v, 8);
+	cr_assert_eq(vq_pop(b.q, &none), -EPROTO);
+	in = chain_in(c);
+	cr_assert_eq(chain_skip(&in, 1), 0);
+	cr_assert_eq(chain_write(&in, "xyz", 3), 0);
+	cr_assert_eq(chain_take(&in, 3, &piece, 1, &size), 0);
+	cr_assert_eq(size, 0);
+	/* What the driver wrote can be read. */
+	out = chain_out(c);
+	cr_assert_eq(chain_read(&out, text, 3), 3);
+	cr_assert_eq(memcmp(text, "abc", 3), 0);
+	vq_push(b.q, c, 3);
+	cr_assert_eq(memcmp(vring_at(&b.v, VRING_FREE + 64), "untouched", 9), 0);
 	tear_down(&b);
 }
 
