@@ -127,7 +127,7 @@ bool disk_host_arm(struct loop_poller *p);
 /* ---- request.c ---- */
 /** request_take() - Carry out what a chain asks for; it is answered now or later. */
 void request_take(struct disk_queue *q, struct vq_chain *chain);
-/** request_answer() - Give the chain back and free the request. */
+/** request_answer() - Give the chain back and free the request. On a ring that broke nothing of it is written to the guest. */
 void request_answer(struct request *r, enum vblk_status status);
 void requests_forget(struct disk_host *h);
 

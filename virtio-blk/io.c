@@ -260,10 +260,21 @@ static bool account_segment(struct request *r, int result)
 
 /* ---- beginning and going on ---- */
 
+/* What is under way on a ring that lied ends with the step that it is at: nothing more goes to the guest's memory. */
+static bool let_go(struct request *r)
+{
+	if (!vq_broken(r->queue->vq))
+		return false;
+	request_answer(r, VBLK_S_IOERR);
+	return true;
+}
+
 static void done(struct ring_op *op, int result)
 {
 	struct request *r = (struct request *)op;
 
+	if (let_go(r))
+		return;
 	if (r->syncs) {
 		if (result == -EINTR || result == -EAGAIN)
 			io_start(r);
@@ -283,6 +294,8 @@ void io_start(struct request *r)
 {
 	struct disk *d = r->queue->disk;
 
+	if (let_go(r))
+		return;
 	r->op.done = done;
 	if (r->type == VBLK_T_FLUSH || r->syncs) {
 		r->syncs = true;

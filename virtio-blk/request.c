@@ -95,10 +95,14 @@ void request_answer(struct request *r, enum vblk_status status)
 	/* Bytes written from the start on: the status is one of them only if all before it are. */
 	size_t written = r->type == VBLK_T_IN || r->type == VBLK_T_GET_ID ? r->done : 0;
 
-	(void)chain_skip(&c, room);
-	(void)chain_write(&c, &(uint8_t){(uint8_t)status}, 1);
-	vq_push(q->vq, r->chain, (uint32_t)(written < room ? written : room + 1));
-	q->answers++;
+	if (vq_broken(q->vq)) {
+		vq_discard(q->vq, r->chain);
+	} else {
+		(void)chain_skip(&c, room);
+		(void)chain_write(&c, &(uint8_t){(uint8_t)status}, 1);
+		vq_push(q->vq, r->chain, (uint32_t)(written < room ? written : room + 1));
+		q->answers++;
+	}
 	count(q->disk, r, status);
 	free_request(r);
 }

@@ -97,6 +97,7 @@ static void hide_slow(const struct blk_rig *r)
 
 bool blk_rig_start(struct blk_rig *r, const struct blk_opt *o)
 {
+	struct stat st;
 	int probe;
 
 	*r = (struct blk_rig){
@@ -119,7 +120,9 @@ bool blk_rig_start(struct blk_rig *r, const struct blk_opt *o)
 	}
 	r->fd = open(r->image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	cr_assert_geq(r->fd, 0);
-	cr_assert_eq(ftruncate(r->fd, (off_t)(r->o.size ? r->o.size : BLK_SIZE)), 0);
+	cr_assert_eq(fstat(r->fd, &st), 0);
+	if (S_ISREG(st.st_mode))
+		cr_assert_eq(ftruncate(r->fd, (off_t)(r->o.size ? r->o.size : BLK_SIZE)), 0);
 	probe = open(r->image, O_RDWR | r->o.flags | O_CLOEXEC);
 	if (probe < 0) {
 		r->o.fs_skip = "the file system has no O_DIRECT";
@@ -130,8 +133,10 @@ bool blk_rig_start(struct blk_rig *r, const struct blk_opt *o)
 	if (r->o.prepare)
 		r->o.prepare(r);
 	blk_rig_device(r);
-	if (r->o.slow)
+	if (r->o.slow) {
 		hide_slow(r);
+		fd_close(&r->fd);
+	}
 	if (!r->o.device_only && !r->o.fails) {
 		blk_rig_connect(r);
 		blk_rig_rings(r);

@@ -64,7 +64,7 @@ struct blk_rig {
 	int err; /* a file with what the device wrote to standard error */
 	char control[104];
 	int fds_before, device_fds;
-	int fd;      /* the image, by the test's own */
+	int fd; /* the image, by the test's own; -1: it is slow, so that nobody here waits for it at the end */
 	int data_fd; /* its external data file, passed with it; or -1 */
 	struct vu_front f;
 	struct vu_ring ring[BLK_QUEUES];
