@@ -94,6 +94,24 @@ static int check_cache(const struct image_fd *f, int flags, enum disk_cache cach
 	return 0;
 }
 
+/* A descriptor that may write to one is still refused by the device, at each write. */
+static int check_read_only(const struct image_fd *f, struct sbuf *why)
+{
+	int readonly = 0;
+
+	if (!f->writable || !f->is_block_device)
+		return 0;
+	if (ioctl(f->fd, BLKROGET, &readonly) < 0)
+		return image_refuse(why, errno, "%s: BLKROGET: %s", f->name, errno_name(errno));
+	if (readonly)
+		return image_refuse(why, EROFS,
+		                    "%s is a block device that is read-only, but the disk is to be "
+		                    "written: make it writable (blockdev --setrw), or say that the "
+		                    "disk is read-only",
+		                    f->name);
+	return 0;
+}
+
 int image_fd_check(struct image_fd *f, enum disk_cache cache, struct sbuf *why)
 {
 	int flags = f->fd < 0 ? -1 : fcntl(f->fd, F_GETFL), r;
@@ -121,7 +139,8 @@ int image_fd_check(struct image_fd *f, enum disk_cache cache, struct sbuf *why)
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
 	f->unit = f->is_block_device ? st.st_rdev : 0;
-	return check_cache(f, flags, cache, why);
+	r = check_read_only(f, why);
+	return r < 0 ? r : check_cache(f, flags, cache, why);
 }
 
 bool image_fd_same(const struct image_fd *a, const struct image_fd *b)

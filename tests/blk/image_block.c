@@ -20,6 +20,7 @@
 TestSuite(block, .init = images_start, .fini = images_end);
 
 static char loop[32];
+static uint32_t loop_flags; /* besides */
 
 /* Makes the file a loop device, which goes away with its last descriptor. Skips the test where there is none to be had. */
 static int make_loop(const char *name, uint32_t block_size)
@@ -30,7 +31,7 @@ static int make_loop(const char *name, uint32_t block_size)
 	for (unsigned tries = 0; control >= 0 && tries < 20; tries++) {
 		struct loop_config config = {.fd = (uint32_t)file,
 		                             .block_size = block_size,
-		                             .info = {.lo_flags = LO_FLAGS_AUTOCLEAR}};
+		                             .info = {.lo_flags = LO_FLAGS_AUTOCLEAR | loop_flags}};
 		int fd;
 
 		(void)snprintf(loop, sizeof(loop), "/dev/loop%d",
@@ -70,6 +71,19 @@ Test(block, F1_R2_a_block_device_by_its_descriptor)
 		image_close(im);
 		cr_assert_eq(close(keep), 0);
 	}
+}
+
+Test(block, R6_a_device_that_is_read_only_is_not_written)
+{
+	struct image_spec spec;
+
+	images_make("a", SIZE, NULL, 0);
+	loop_flags = LO_FLAGS_READ_ONLY;
+	spec = images_spec("raw", make_loop("a", 512), false);
+	images_refused(&spec, EROFS, "is a block device that is read-only");
+	loop_flags = 0;
+	spec = images_spec("raw", make_loop("a", 512), false);
+	image_close(images_taken(&spec));
 }
 
 Test(block, F12_a_block_device_by_O_DIRECT)

@@ -342,8 +342,8 @@ Test(syscalls, a_mode_decides_about_other_calls)
 
 Test(syscalls, the_device_asks_block_devices_for_sizes_only)
 {
-	static const unsigned long allowed[] = {BLKGETSIZE64, BLKSSZGET, BLKPBSZGET, BLKIOMIN,
-	                                        BLKIOOPT};
+	static const unsigned long allowed[] = {BLKGETSIZE64, BLKSSZGET, BLKPBSZGET,
+	                                        BLKROGET,     BLKIOMIN,  BLKIOOPT};
 	static const unsigned long others[] = {BLKROSET,   BLKRRPART,  BLKFLSBUF,
 	                                       BLKDISCARD, BLKZEROOUT, 0x5412 /* TIOCSTI */};
 
