@@ -27,6 +27,21 @@ mount_share() {
 	tell mounted "$1"
 }
 
+# ring_is packed|split: whether each virtio-9p device has such a ring.
+ring_is() {
+	found=0
+	for device in /sys/bus/virtio/devices/*; do
+		[ "$(cat "$device/device")" = 0x0009 ] || continue
+		found=1
+		# VIRTIO_F_RING_PACKED is bit 34.
+		case $1$(cut -c 35 "$device/features") in
+		packed1 | split0) ;;
+		*) return 1 ;;
+		esac
+	done
+	[ "$found" = 1 ]
+}
+
 # Results are lines of TAP; the host joins the parts. A part begins with its name.
 section() {
 	echo "section $1"

@@ -22,6 +22,8 @@
 GUEST_LIB=$(dirname "${BASH_SOURCE[0]}")
 GUEST_MEMORY=${GUEST_MEMORY:-512}
 GUEST_CPUS=${GUEST_CPUS:-1}
+# What the rings of a vhost-user device are: packed, or split.
+GUEST_RING=${VIRTFS_RING:-packed}
 # shellcheck source=tests/guest/recipes.sh
 . "$GUEST_LIB/recipes.sh"
 
@@ -138,7 +140,7 @@ guest_vhost() {
 		return
 	fi
 	GUEST_COMMAND+=(-chardev "socket,id=vhost-$1,path=$2" -device
-		"vhost-user-test-device-pci,chardev=vhost-$1,virtio-id=9,num_vqs=1,vq_size=128,config_size=$((2 + ${#1}))")
+		"vhost-user-test-device-pci,chardev=vhost-$1,virtio-id=9,num_vqs=1,vq_size=128,config_size=$((2 + ${#1})),packed=on")
 }
 
 # guest_disk ID SOCKET: a block device /dev/vd* that connects to SOCKET, again and again. GUEST_SHARED must be set before
@@ -200,7 +202,11 @@ guest_stop_serving() {
 guest_choose_way() {
 	GUEST_WAY=$1
 	case $1 in
-	legacy | socket) GUEST_MACHINE=old ;;
+	legacy | socket)
+		GUEST_MACHINE=old
+		# It is not ours, or there is none.
+		GUEST_RING=
+		;;
 	qemu) GUEST_MACHINE=new ;;
 	uml)
 		GUEST_MACHINE=uml
@@ -230,9 +236,23 @@ guest_add_share() {
 	legacy) guest_share "$tag" ;;
 	socket) guest_serve "$work" "$tag" "$@" --listen "unix:$work/$tag.sock" &&
 		guest_port "$tag" "$work/$tag.sock" ;;
-	*) guest_serve "$work" "$tag" "$@" --vhost-user "$work/$tag.sock" --tag "$tag" &&
-		guest_vhost "$tag" "$work/$tag.sock" ;;
+	*)
+		guest_serve "$work" "$tag" "$@" --vhost-user "$work/$tag.sock" --tag "$tag" || return
+		[ "$GUEST_RING" != split ] || guest_split "$work" "$tag" || return
+		guest_vhost "$tag" "$work/$tag.sock"
+		;;
 	esac
+}
+
+# guest_split WORK TAG: the device's socket is that of a program which hides from the guest that the device takes packed rings.
+guest_split() {
+	mv "$1/$2.sock" "$1/$2.device" || return
+	"$GUEST_LIB/split" "$1/$2.sock" "$1/$2.device" >"$1/split-$2" 2>&1 4>&- 5>&- 6>&- 7>&- &
+	GUEST_SERVERS+=($!)
+	until [ -S "$1/$2.sock" ]; do
+		kill -0 $! 2>/dev/null || guest_fail "$(cat "$1/split-$2")" || return
+		sleep 0.1
+	done
 }
 
 # Read what the guest tells until guest_run says that it has ended.

@@ -5,11 +5,12 @@
 # shellcheck source=/dev/null
 . /lib/guest.sh
 # shellcheck source=/dev/null
-. /settings # MOUNTS, OPERATIONS, RUNS, FIO_SIZE, TIME, TREE_FILES, SEED
+. /settings # MOUNTS, OPERATIONS, RUNS, FIO_SIZE, TIME, TREE_FILES, SEED, RING
 
 # Debian's programs come by a share of their own.
 section "tools"
 one "they are mounted" mount_share tools /tools cache=loose,msize=512000
+[ -z "$RING" ] || one "each device's ring is a $RING one" ring_is "$RING"
 mkdir -p /lib64
 ln -s /tools/lib/ld-linux-x86-64.so.2 /lib64/
 export LD_LIBRARY_PATH=/tools/lib OPERATIONS RUNS FIO_SIZE TIME TREE_FILES

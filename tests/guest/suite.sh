@@ -6,13 +6,14 @@
 # shellcheck source=/dev/null
 . /lib/guest.sh
 # shellcheck source=/dev/null
-. /settings # BIG_MB, MANY, TREE_FILES, READONLY
+. /settings # BIG_MB, MANY, TREE_FILES, READONLY, RING
 
 # The sizes are whole words on purpose.
 load="--big-mb $BIG_MB --many $MANY --tree-files $TREE_FILES"
 
 section "mount"
 one "the share is mounted" mount_share share /mnt
+[ -z "$RING" ] || one "the device's ring is a $RING one" ring_is "$RING"
 
 section "guest reads host's"
 workload --check-marks /mnt/from-host
