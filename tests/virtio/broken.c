@@ -268,30 +268,6 @@ Test(broken_packed, s4_it_works_again_whichever_way_it_begins_anew)
 	each_way();
 }
 
-/* The front end is not held up by what is stuck in the helper. */
-static void at_once(void)
-{
-	uint64_t before;
-
-	fly_and_lie();
-	before = vu_now_ms();
-	(void)vu_ring_pause(ring);
-	cr_assert_lt(vu_now_ms() - before, 5000);
-	empty();
-	vu_ring_start(ring);
-	serves();
-}
-
-Test(broken, it_stops_at_once)
-{
-	at_once();
-}
-
-Test(broken_packed, it_stops_at_once)
-{
-	at_once();
-}
-
 /* ---- data ---- */
 
 static struct slow_fuse slow;

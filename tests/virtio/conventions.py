@@ -18,7 +18,7 @@ import tempfile
 
 MESON, BUILD = sys.argv[1:3]
 HELPER, DEVICE = os.environ['VIRTFS_HELPER'], os.environ['VIRTFS_DEVICE']
-PATIENCE = 60  # seconds, on a busy machine
+PATIENCE = 200  # seconds, on a busy machine
 
 GET_FEATURES = 1
 MOUNT_TAG, VERSION_1 = 1 << 0, 1 << 32

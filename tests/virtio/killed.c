@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#define ROUNDS 25
+#define ROUNDS 15
 
 static struct vu_rig rig;
 static struct synth_helper helper;
