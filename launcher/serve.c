@@ -287,13 +287,22 @@ static int start_both(struct serve *s)
 	return read(ready, &byte, 1) == 1 ? 0 : -EIO;
 }
 
+/* The end of one brings that of the other about, which may be seen first: so whichever ends badly is told of. */
+static void stop(pid_t pid, bool ask, const char *name)
+{
+	int status = spawn_stop(pid, ask, GRACE_MS);
+
+	if (status != 0 && !(ask && status == 128 + SIGTERM))
+		log_error("the %s ended with status %d", name, status);
+}
+
 static void stop_both(struct serve *s)
 {
 	if (s->device > 0)
-		(void)spawn_stop(s->device, true, GRACE_MS);
+		stop(s->device, true, "device");
 	/* The helper sees the end of its connection and ends by itself. */
 	if (s->helper_pid > 0)
-		(void)spawn_stop(s->helper_pid, s->device <= 0, GRACE_MS);
+		stop(s->helper_pid, s->device <= 0, "helper");
 }
 
 /* The socket's path was made by the device, which cannot reach it any more. */
