@@ -3,9 +3,8 @@
  * broken.c: a ring that a lie of the guest's broke. What was under way on it writes nothing to the guest any more, and the ring
  * works again, on the same connection, whichever way the front end begins it anew; split rings and packed ones.
  */
-#include "tests/lib/b_synth.h"
 #include "tests/lib/slow_fuse.h"
-#include "tests/lib/vu_rig.h"
+#include "tests/lib/vu_held.h"
 
 #include "common/cleanup.h"
 #include "common/usock.h"
@@ -26,31 +25,19 @@ static struct vu_ring *const ring = &rig.ring;
 static struct vu_p9 *const p = &rig.p;
 static struct p9_client *const c = &rig.p.c;
 
-static void start_with(uint64_t features)
-{
-	int pair[2];
-
-	cr_assert_eq(usock_pair(SOCK_SEQPACKET, pair), 0);
-	synth_helper_start(&helper, pair[1], 1, 0);
-	vu_rig_start(&rig, &(struct vu_rig_opt){.helper_sock = pair[0], .more_features = features});
-}
-
 static void start(void)
 {
-	start_with(0);
+	vu_held_start(&rig, &helper, 0);
 }
 
 static void start_packed(void)
 {
-	start_with(VU_F_RING_PACKED);
-	cr_assert_not_null(ring->packed);
+	vu_held_start(&rig, &helper, VU_F_RING_PACKED);
 }
 
 static void end(void)
 {
-	vu_rig_end(&rig);
-	(void)synth_helper_end(&helper);
-	cr_assert_eq(atomic_load(&helper.synth.faults), 0, "nodes are not used as they should be");
+	vu_held_end(&rig, &helper);
 }
 
 TestSuite(broken, .init = start, .fini = end, .timeout = 120);

@@ -3,11 +3,9 @@
  * stop.c: rings stopped, reset, taken away and abandoned with requests in flight, split ones and packed ones. The device is
  * real; its helper is the make-believe one, which answers when the test says so.
  */
-#include "tests/lib/b_synth.h"
-#include "tests/lib/vu_rig.h"
+#include "tests/lib/vu_held.h"
 
 #include "common/cleanup.h"
-#include "common/usock.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -24,31 +22,19 @@ static struct vu_ring *const ring = &rig.ring;
 static struct vu_p9 *const p = &rig.p;
 static struct p9_client *const c = &rig.p.c;
 
-static void start_with(uint64_t features)
-{
-	int pair[2];
-
-	cr_assert_eq(usock_pair(SOCK_SEQPACKET, pair), 0);
-	synth_helper_start(&helper, pair[1], 1, 0);
-	vu_rig_start(&rig, &(struct vu_rig_opt){.helper_sock = pair[0], .more_features = features});
-}
-
 static void start(void)
 {
-	start_with(0);
+	vu_held_start(&rig, &helper, 0);
 }
 
 static void start_packed(void)
 {
-	start_with(VU_F_RING_PACKED);
-	cr_assert_not_null(ring->packed);
+	vu_held_start(&rig, &helper, VU_F_RING_PACKED);
 }
 
 static void end(void)
 {
-	vu_rig_end(&rig);
-	(void)synth_helper_end(&helper);
-	cr_assert_eq(atomic_load(&helper.synth.faults), 0, "nodes are not used as they should be");
+	vu_held_end(&rig, &helper);
 }
 
 TestSuite(stop, .init = start, .fini = end, .timeout = 120);
