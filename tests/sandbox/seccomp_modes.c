@@ -17,7 +17,6 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -210,7 +209,7 @@ static pid_t launch(const char *const *args, int pass)
 
 	for (size_t n = 0; args[n]; n++)
 		argv[n + 1] = args[n];
-	rig.err = rig.err < 0 ? memfd_create("stderr", MFD_CLOEXEC) : rig.err;
+	rig.err = rig.err < 0 ? rig_log_file() : rig.err;
 	pid = fork();
 	cr_assert_geq(pid, 0);
 	if (pid == 0) {
