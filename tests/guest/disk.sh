@@ -4,6 +4,8 @@
 
 # shellcheck source=/dev/null
 . /lib/guest.sh
+# shellcheck source=/dev/null
+. /settings # RING
 
 while read -r module; do
 	insmod "/disk-modules/$module.ko"
@@ -31,6 +33,7 @@ under_fire() {
 }
 
 section disk
+one "its ring is a $RING one" ring_is "$RING" 0x0002
 one "it has its size" size_is vda $((192 * 2048))
 one "it has its serial number" [ "$(cat /sys/block/vda/serial)" = the-disk ]
 one "a file system is made" /mke2fs/ld-linux-x86-64.so.2 --library-path /mke2fs /mke2fs/mke2fs -q -t ext4 /dev/vda

@@ -27,11 +27,11 @@ mount_share() {
 	tell mounted "$1"
 }
 
-# ring_is packed|split: whether each virtio-9p device has such a ring.
+# ring_is packed|split [TYPE]: whether each virtio-9p device, or each of another type, has such a ring.
 ring_is() {
 	found=0
 	for device in /sys/bus/virtio/devices/*; do
-		[ "$(cat "$device/device")" = 0x0009 ] || continue
+		[ "$(cat "$device/device")" = "${2:-0x0009}" ] || continue
 		found=1
 		# VIRTIO_F_RING_PACKED is bit 34.
 		case $1$(cut -c 35 "$device/features") in

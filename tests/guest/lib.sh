@@ -143,14 +143,15 @@ guest_vhost() {
 		"vhost-user-test-device-pci,chardev=vhost-$1,virtio-id=9,num_vqs=1,vq_size=128,config_size=$((2 + ${#1})),packed=on")
 }
 
-# guest_disk ID SOCKET: a block device /dev/vd* that connects to SOCKET, again and again. GUEST_SHARED must be set before
+# guest_disk ID SOCKET [RING]: a block device /dev/vd* that connects to SOCKET, again and again. GUEST_SHARED must be set before
 # guest_command.
 guest_disk() {
-	local again=reconnect=1
+	local again=reconnect=1 packed=off
 
+	[ "${3:-split}" = split ] || packed=on
 	[ "$GUEST_MACHINE" = old ] || again=reconnect-ms=1000
 	GUEST_COMMAND+=(-chardev "socket,id=disk-$1,path=$2,$again"
-		-device "vhost-user-blk-pci,chardev=disk-$1,num-queues=1")
+		-device "vhost-user-blk-pci,chardev=disk-$1,num-queues=1,packed=$packed")
 }
 
 # guest_port ID SOCKET: a port "9p-ID" of a QEMU guest that is a connection to a 9P server at SOCKET.
