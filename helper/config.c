@@ -77,9 +77,9 @@ static void print_capabilities(void)
 	(void)printf("{\n"
 	             "  \"type\": \"9p-proxy-helper\",\n"
 	             "  \"version\": \"" VIRTFS_VERSION "\",\n"
-	             "  \"dialects\": [\"legacy\"],\n"
+	             "  \"dialects\": [\"legacy\", \"native\"],\n"
 	             "  \"features\": [\"readonly\", \"sandbox\", \"rootless\", \"ready-fd\", "
-	             "\"sd-notify\", \"syslog\"]\n"
+	             "\"sd-notify\", \"syslog\", \"seccomp-modes\"]\n"
 	             "}\n");
 }
 

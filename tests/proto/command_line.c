@@ -146,6 +146,7 @@ Test(command_line, questions_are_answered)
 	must_answer("-h", "Usage: virtfs-proxy-helper");
 	must_answer("--version", "virtfs-proxy-helper " VIRTFS_VERSION);
 	must_answer("--print-capabilities", "\"type\": \"9p-proxy-helper\"");
+	must_answer("--print-capabilities", "\"dialects\": [\"legacy\", \"native\"]");
 }
 
 static int connect_to(const char *path)
