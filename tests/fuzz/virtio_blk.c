@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define MEMORY 65536u
 #define SIZE   16u /* of the ring */
@@ -136,6 +137,21 @@ static void prepare(void)
 	log_to_syslog(null_fd);
 }
 
+/* The kernel gives up the rings of earlier inputs when it likes, and may have no room for more until then. */
+static struct disk_host *new_host(struct loop *l)
+{
+	struct disk_host *h = NULL;
+	int r = -1;
+
+	for (int i = 0; r < 0 && i < 1000; i++) {
+		if (i > 0)
+			(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+		r = disk_host_new(l, false, &h);
+	}
+	CHECK(r == 0);
+	return h;
+}
+
 static struct disk *attach(struct disk_host *h, uint8_t how, int *ret_peer)
 {
 	char path[64], text[IMAGE_WHY_MAX];
@@ -206,7 +222,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(guest, data + 1, size - 1);
 	memset(image_bytes, 0x5a, IMAGE_SIZE);
 	stops = 0;
-	CHECK(loop_new(&r.loop) == 0 && disk_host_new(r.loop, false, &h) == 0);
+	CHECK(loop_new(&r.loop) == 0);
+	h = new_host(r.loop);
 	r.disk = attach(h, how, &peer);
 	setup =
 	    (struct vq_setup){.size = SIZE,
