@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "virtio/inflight.h"
-
 #include "common/cleanup.h"
+#include "virtio/inflight_area.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,9 +8,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#define VERSION    1
-#define QUEUE_STEP 64 /* each queue's part starts at a multiple of it, in its own cache line */
 
 struct inflight_desc {
 	uint8_t inflight;
@@ -30,17 +26,10 @@ struct inflight_ring {
 	struct inflight_desc desc[];
 };
 
-/* The order of these writes is what a successor relies on, should we end between any two. */
-#define BETWEEN() __atomic_thread_fence(__ATOMIC_SEQ_CST)
-#define GET(x)    __atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define SET(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
-
 static uint64_t ring_size(unsigned queue_size)
 {
-	uint64_t size =
-	    sizeof(struct inflight_ring) + queue_size * (uint64_t)sizeof(struct inflight_desc);
-
-	return (size + QUEUE_STEP - 1) / QUEUE_STEP * QUEUE_STEP;
+	return inflight_part_size(sizeof(struct inflight_ring), sizeof(struct inflight_desc),
+	                          queue_size);
 }
 
 uint64_t inflight_size(unsigned queues, unsigned queue_size)

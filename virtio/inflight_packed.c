@@ -7,15 +7,12 @@
  * be shown. Whoever finds a pair that differs tells by the ring whether the batch was shown.
  */
 #include "common/cleanup.h"
-#include "virtio/ring.h"
+#include "virtio/inflight_area.h"
 
 #include <endian.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
-
-#define VERSION    1
-#define QUEUE_STEP 64 /* each queue's part starts at a multiple of it, in its own cache line */
 
 /* The specification's DescStatePacked. */
 struct inflight_entry {
@@ -54,17 +51,10 @@ struct inflight_packed {
 static_assert(sizeof(struct inflight_entry) == 32, "an entry as the specification has it");
 static_assert(offsetof(struct inflight_packed, entry) == 32, "what is before them likewise");
 
-/* The order of these writes is what a successor relies on, should we end between any two. */
-#define BETWEEN() __atomic_thread_fence(__ATOMIC_SEQ_CST)
-#define GET(x)    __atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define SET(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
-
 static uint64_t ring_size(unsigned queue_size)
 {
-	uint64_t size =
-	    sizeof(struct inflight_packed) + queue_size * (uint64_t)sizeof(struct inflight_entry);
-
-	return (size + QUEUE_STEP - 1) / QUEUE_STEP * QUEUE_STEP;
+	return inflight_part_size(sizeof(struct inflight_packed), sizeof(struct inflight_entry),
+	                          queue_size);
 }
 
 uint64_t inflight_packed_size(unsigned queues, unsigned queue_size)

@@ -23,10 +23,6 @@ struct packed_held {
 #define EVENT_DESC    0x2u
 #define WRAP          0x8000u
 
-#define GET(x)    __atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define SET(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
-#define BARRIER() __atomic_thread_fence(__ATOMIC_SEQ_CST)
-
 /* Whether nothing was ever used in it: a device sets USED in the first lap, and a driver only in the second. */
 static bool is_new(const struct packed_desc *ring, unsigned size)
 {

@@ -8,6 +8,11 @@
 #include "virtio/queue.h"
 
 /* a descriptor's flags (virtio 1.2, 2.7.5 and 2.8.1) */
+/* Memory that others write meanwhile, each access once; and the order of such accesses. */
+#define GET(x)    __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define SET(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
+#define BARRIER() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+
 #define DESC_NEXT     0x1u
 #define DESC_WRITE    0x2u
 #define DESC_INDIRECT 0x4u

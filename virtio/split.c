@@ -30,9 +30,6 @@ struct split_used {
 
 /* Each access to the guest's memory is one load or store that the compiler neither repeats nor
  * leaves out. */
-#define GET(x)    __atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define SET(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
-#define BARRIER() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
 static int split_start(struct vq *q, const struct vq_setup *s)
 {
