@@ -8,6 +8,7 @@
 #include "tests/lib/odd_names.h"
 #include "tests/lib/p9_rig.h"
 #include "tests/lib/proc.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 
@@ -310,8 +311,7 @@ Test(cve_own, cve_2016_9913_to_9916_what_a_session_holds)
 		(void)P9_SEND(&other, READ, read, .fid = 2, .count = 4);
 		p9_client_end(&other);
 	}
-	for (int i = 0; i < 200 && fd_count(rig.device) > fds; i++)
-		(void)usleep(10000);
+	WAIT_WHILE(fd_count(rig.device) > fds);
 	cr_assert_leq(fd_count(rig.device), fds);
 	/* And all that a limit counts, for one client of several, can be had again. */
 	for (uint32_t i = 0; i < 112; i++) {

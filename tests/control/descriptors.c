@@ -5,6 +5,7 @@
  * What the device has open is counted from outside, right after the answer: nothing may be left to be closed later.
  */
 #include "tests/lib/control_disk.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 #include "common/fdbag.h"
@@ -17,7 +18,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 
 static struct control_rig r;
 static int many[FDBAG_MAX]; /* to be sent where only their number counts */
@@ -47,8 +47,7 @@ static int more(void)
 /* The same when those who sent something are gone already. */
 static void settles_at(int wanted)
 {
-	for (int i = 0; i < 2000 && more() != wanted; i++)
-		(void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	WAIT_WHILE(more() != wanted);
 	cr_assert_eq(more(), wanted);
 }
 

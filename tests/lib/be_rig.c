@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/lib/be_rig.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -21,7 +22,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #define REQUEST_MAX 4096
 #define HELD_MAX    BE_RIG_QUEUE_SIZE
@@ -281,8 +281,7 @@ void be_rig_end(struct be_rig *r)
 		(void)kill(r->pid, SIGTERM);
 		(void)unlink(r->path);
 	}
-	for (int i = 0; i < 1000 && waitpid(r->pid, &status, WNOHANG) == 0; i++)
-		(void)nanosleep(&(struct timespec){0, 10000000}, NULL);
+	WAIT_WHILE(waitpid(r->pid, &status, WNOHANG) == 0);
 	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the device ended with 0x%x: %s",
 	          (unsigned)status, be_rig_log(r));
 	vring_free(&r->v);
@@ -317,8 +316,7 @@ const char *be_rig_log(struct be_rig *r)
 
 void be_rig_until(const volatile unsigned *counter, unsigned value)
 {
-	for (int i = 0; i < 10000 && *counter != value; i++)
-		(void)nanosleep(&(struct timespec){0, 1000000}, NULL);
+	WAIT_WHILE(*counter != value);
 	cr_assert_eq(*counter, value);
 }
 
@@ -557,9 +555,7 @@ void be_answered(struct be_rig *r, uint16_t idx, const char *text)
 	const uint8_t *got;
 	uint32_t head, len;
 
-	for (int i = 0;
-	     i < 10000 && __atomic_load_n(vring_used_idx(&r->v), __ATOMIC_SEQ_CST) != idx; i++)
-		(void)nanosleep(&(struct timespec){0, 1000000}, NULL);
+	WAIT_WHILE(__atomic_load_n(vring_used_idx(&r->v), __ATOMIC_SEQ_CST) != idx);
 	cr_assert_eq(*vring_used_idx(&r->v), idx);
 	head = vring_used(&r->v, (unsigned)(idx - 1), &len);
 	cr_assert_eq(len, strlen(text));

@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "tests/lib/vu_rig.h"
+#include "tests/lib/wait.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -156,8 +157,7 @@ void blk_rig_end(struct blk_rig *r)
 		slow_fuse_end(r->o.slow);
 	blk_rig_down(r);
 	if (r->device > 0) {
-		for (int i = 0; i < 500 && vu_fd_count(r->device) > r->device_fds; i++)
-			vu_sleep_ms(10);
+		WAIT_WHILE(vu_fd_count(r->device) > r->device_fds);
 		cr_assert_leq(vu_fd_count(r->device), r->device_fds,
 		              "the device keeps descriptors");
 		(void)kill(r->device, SIGTERM);

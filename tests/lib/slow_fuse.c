@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/lib/slow_fuse.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 
@@ -10,7 +11,6 @@
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ROOM       (FUSE_MIN_READ_BUFFER + SLOW_FILE_SIZE)
@@ -307,8 +307,7 @@ void slow_fuse_release(struct slow_fuse *s)
 
 bool slow_fuse_wait(struct slow_fuse *s, unsigned count)
 {
-	for (int i = 0; i < 1000 && atomic_load(&s->holding) < count; i++)
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	WAIT_WHILE(atomic_load(&s->holding) < count);
 	return atomic_load(&s->holding) >= count;
 }
 

@@ -4,6 +4,7 @@
 #include "common/cleanup.h"
 #include "common/usock.h"
 #include "tests/lib/proc.h"
+#include "tests/lib/wait.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -225,15 +226,11 @@ void vu_rig_serves(struct vu_rig *r)
 
 void vu_rig_baseline(struct vu_rig *r)
 {
-	int now = 0;
+	int now;
 
-	for (int i = 0; i < 500; i++) {
-		now = vu_fd_count(r->device);
-		if (now <= r->device_fds)
-			return;
-		vu_sleep_ms(10);
-	}
-	cr_assert_fail("the device had %d descriptors, and keeps %d", r->device_fds, now);
+	WAIT_WHILE((now = vu_fd_count(r->device)) > r->device_fds);
+	cr_assert_leq(now, r->device_fds, "the device had %d descriptors, and keeps %d",
+	              r->device_fds, now);
 }
 
 void vu_rig_end(struct vu_rig *r)

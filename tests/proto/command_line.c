@@ -3,6 +3,7 @@
 #include "tests/lib/legacy_peer.h"
 #include "tests/lib/proc.h"
 #include "tests/lib/rig.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 #include "common/usock.h"
@@ -156,13 +157,11 @@ static int connect_to(const char *path)
 
 	cr_assert_lt(strlen(path), sizeof(address.sun_path));
 	memcpy(address.sun_path, path, strlen(path));
-	for (int i = 0; i < 500; i++) {
-		if (connect(sock, (struct sockaddr *)&address, sizeof(address)) == 0)
-			return sock;
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	}
-	cr_assert_fail("nobody listens at %s", path);
-	return -1;
+	int r;
+
+	WAIT_WHILE((r = connect(sock, (struct sockaddr *)&address, sizeof(address))) < 0);
+	cr_assert_eq(r, 0, "nobody listens at %s", path);
+	return sock;
 }
 
 /* While it waits the old helper was full root still; ours has given everything away by then. */
@@ -175,9 +174,7 @@ Test(command_line, listening_at_a_path)
 	(void)snprintf(path, sizeof(path), "%s/sock", rig.dir);
 	rig.helper =
 	    rig_spawn(&rig, ARGS("-n", "-p", rig.export, "-s", path, "-u", "12", "-g", "34"), -1);
-	for (int i = 0; i < 1000 && strcmp(rig_proc(&rig, "Seccomp_filters"), rig_filters(1)) != 0;
-	     i++)
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	WAIT_WHILE(strcmp(rig_proc(&rig, "Seccomp_filters"), rig_filters(1)) != 0);
 	cr_assert_str_eq(rig_proc(&rig, "Seccomp_filters"), rig_filters(1));
 	cr_assert_str_eq(rig_proc(&rig, "CapEff"), "00000000080000db");
 	cr_assert_eq(stat(path, &st), 0);

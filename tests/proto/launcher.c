@@ -2,6 +2,7 @@
 /* launcher.c: virtfs(1): what it starts, what it passes on, and how it ends. */
 #include "tests/lib/proc.h"
 #include "tests/lib/rig.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 
@@ -18,7 +19,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 
 static struct rig rig;
 static char output[8192];
@@ -174,8 +174,7 @@ Test(launcher, ends_also_where_sigchld_was_ignored)
 	AUTO_CLOSE int out = rig_log_file();
 	pid_t pid = launch(ARGS("proxy", rig.export, "--", "true"), out);
 
-	for (int i = 0; i < 500 && kill(pid, 0) == 0; i++)
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	WAIT_WHILE(kill(pid, 0) == 0);
 	cr_assert_lt(kill(pid, 0), 0, "it hangs");
 }
 
@@ -186,6 +185,14 @@ Test(launcher, a_helper_that_fails_ends_the_command)
 	must_print("the helper ended with status 1");
 }
 
+static bool has_printed(int out, const char *text)
+{
+	ssize_t n = pread(out, output, sizeof(output) - 1, 0);
+
+	output[n > 0 ? n : 0] = '\0';
+	return strstr(output, text) != NULL;
+}
+
 Test(launcher, signals_go_to_the_command)
 {
 	AUTO_CLOSE int out = rig_log_file();
@@ -193,12 +200,7 @@ Test(launcher, signals_go_to_the_command)
 	                        "trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done"),
 	                   out);
 
-	for (int i = 0; i < 500 && !strstr(output, "up\n"); i++) {
-		ssize_t n = pread(out, output, sizeof(output) - 1, 0);
-
-		output[n > 0 ? n : 0] = '\0';
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	}
+	WAIT_WHILE(!has_printed(out, "up\n"));
 	cr_assert_eq(kill(pid, SIGTERM), 0);
 	cr_assert_eq(rig_exit_status(pid), 9);
 }
@@ -309,8 +311,7 @@ Test(launcher, serve_in_the_background_returns_when_ready)
 
 	(void)snprintf(command, sizeof(command), "pkill -TERM -f 'listen %s$'", where);
 	cr_assert_eq(system(command), 0); // NOLINT(cert-env33-c)
-	for (int i = 0; i < 500 && access(where + strlen("unix:"), F_OK) == 0; i++)
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	WAIT_WHILE(access(where + strlen("unix:"), F_OK) == 0);
 	cr_assert_lt(access(where + strlen("unix:"), F_OK), 0);
 	fd_close(&sock);
 }

@@ -5,6 +5,7 @@
  */
 #include "tests/lib/frozen.h"
 #include "tests/lib/p9_rig.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 #include "common/loop.h"
@@ -216,12 +217,8 @@ static void others_go_on(bool root_is_free)
 /* Descriptors of the device and the helper when nothing is under way. */
 static bool fds_soon(int device, int helper)
 {
-	for (int i = 0; i < 300; i++) {
-		if (fd_count(rig.device) <= device && fd_count(rig.rig.helper) <= helper)
-			return true;
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	}
-	return false;
+	WAIT_WHILE(fd_count(rig.device) > device || fd_count(rig.rig.helper) > helper);
+	return fd_count(rig.device) <= device && fd_count(rig.rig.helper) <= helper;
 }
 
 Test(frozen, what_is_stuck_delays_no_other_and_ends_with_the_thaw)
@@ -307,8 +304,7 @@ Test(frozen, a_client_that_goes_with_requests_stuck_leaves_nothing)
 	device = fd_count(rig.device);
 	helper = fd_count(rig.rig.helper);
 	frozen_thaw(&ice);
-	for (int i = 0; i < 100 && fd_count(rig.device) >= device; i++)
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	WAIT_WHILE(fd_count(rig.device) >= device);
 	cr_assert_lt(fd_count(rig.device), device,
 	             "the file and the socket of the client that went stay");
 	cr_assert(fds_soon(device - 1, helper));

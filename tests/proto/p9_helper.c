@@ -2,6 +2,7 @@
 /* p9_helper.c: what a device does when its helper dies, is replaced, or talks nonsense. */
 #include "tests/lib/b_synth.h"
 #include "tests/lib/p9_rig.h"
+#include "tests/lib/wait.h"
 
 #include "common/usock.h"
 
@@ -29,19 +30,20 @@ static void settle(void)
 	(void)nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
 }
 
-/* Whether a Tattach of the root succeeds within 10 s. */
+static int attach(uint32_t fid)
+{
+	return p9_wait(c, P9_SEND(c, ATTACH, attach, .fid = fid, .afid = P9_NOFID), P9_ATTACH,
+	               NULL);
+}
+
+/* Whether a Tattach of the root succeeds soon. */
 static bool attaches(uint32_t fid)
 {
-	for (int i = 0; i < 1000; i++) {
-		uint16_t tag = P9_SEND(c, ATTACH, attach, .fid = fid, .afid = P9_NOFID);
-		int e = p9_wait(c, tag, P9_ATTACH, NULL);
+	int error;
 
-		if (e == 0)
-			return true;
-		cr_assert_eq(e, EIO, "%s", strerror(e));
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	}
-	return false;
+	WAIT_WHILE((error = attach(fid)) == EIO);
+	cr_assert_eq(error, 0, "%s", strerror(error));
+	return true;
 }
 
 /* Stops it, and waits until all its threads have. */
@@ -122,7 +124,7 @@ Test(helper, killed_at_any_moment)
 		c->msize = P9_RIG_MSIZE;
 		cr_assert(attaches(0));
 	}
-	settle();
+	WAIT_WHILE(fd_count(rig.device) >= 20);
 	cr_assert_lt(fd_count(rig.device), 20, "descriptors of dead helpers stay");
 	p9_rig_end(&rig);
 }
@@ -197,18 +199,20 @@ Test(helper, what_is_no_helper_is_turned_away)
 
 Test(helper, one_that_dies_at_once_can_be_followed_by_another)
 {
-	int pair[2];
+	uint32_t fid = 9;
+	int pair[2], error;
 
 	p9_rig_start(&rig, NULL);
 	cr_assert_eq(usock_pair(SOCK_SEQPACKET, pair), 0);
 	cr_assert_eq(close(pair[1]), 0);
 	p9_rig_hand_over_sock(&rig, pair[0]);
-	settle();
-	P9(c, attach, .fid = 9, .afid = P9_NOFID, .expect_err = EIO);
+	/* Until the device knows, it attaches by the helper of before. */
+	WAIT_WHILE((error = attach(fid)) == 0 && fid++);
+	cr_assert_eq(error, EIO, "%s", strerror(error));
 	cr_assert_eq(rig_exit_status(rig.rig.helper), 0);
 	rig.rig.helper = -1;
 	p9_rig_hand_over(&rig);
-	cr_assert(attaches(9));
+	cr_assert(attaches(fid));
 	p9_rig_end(&rig);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "tests/lib/b_synth.h"
 #include "tests/lib/p9_rig.h"
+#include "tests/lib/wait.h"
 
 #include "common/usock.h"
 
@@ -15,7 +16,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -53,15 +53,13 @@ static uint32_t walk_until(struct p9_client *client, const char *names, int erro
 	}
 }
 
-/* The same within a second: releases go in batches, after the clunk. */
+/* The same in a moment: releases go in batches, after the clunk. */
 static bool walks_soon(struct p9_client *client, uint32_t newfid)
 {
-	for (int i = 0; i < 100; i++) {
-		if (walk_to(client, newfid, "f") == 0)
-			return true;
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	}
-	return false;
+	int error;
+
+	WAIT_WHILE((error = walk_to(client, newfid, "f")) != 0);
+	return error == 0;
 }
 
 static int attach(struct p9_client *client, uint32_t fid)
@@ -104,8 +102,7 @@ Test(limits, fids_of_all_clients_together)
 	p9_rig_connect(&rig, &other, true);
 	P9(&other, version, .msize = P9_RIG_MSIZE, .version = "9P2000.L");
 	other.msize = P9_RIG_MSIZE;
-	for (uint32_t i = 0; i < 100 && attach(&other, 0) == EMFILE; i++)
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	WAIT_WHILE(attach(&other, 0) == EMFILE);
 	cr_assert_eq(walk_until(&other, "f", EMFILE), 11,
 	             "fids of a client that went are not free");
 	p9_client_end(&other);
@@ -121,6 +118,7 @@ Test(limits, fids_of_all_clients_together)
 Test(limits, nodes_of_the_helper)
 {
 	struct p9_client other;
+	int error;
 
 	start(ARGS("--max-nodes", "50"), NULL);
 	p9_rig_connect(&rig, &other, false);
@@ -145,15 +143,9 @@ Test(limits, nodes_of_the_helper)
 	cr_assert(walks_soon(&other, 200), "a node that was given up is not free");
 	cr_assert_eq(walk_to(c, 1, "f"), ENFILE);
 	P9(&other, clunk, .fid = 200);
-	for (uint32_t i = 0; i < 100; i++) {
-		uint16_t tag = P9_SEND(c, LOPEN, lopen, .fid = 201);
-		int e = p9_wait(c, tag, P9_LOPEN, NULL);
-
-		if (e == 0)
-			break;
-		cr_assert_eq(e, ENFILE);
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	}
+	WAIT_WHILE((error = p9_wait(c, P9_SEND(c, LOPEN, lopen, .fid = 201), P9_LOPEN, NULL)) ==
+	           ENFILE);
+	cr_assert_eq(error, 0, "%s", strerror(error));
 	P9(c, readdir, .fid = 201, .count = 4096);
 	p9_client_end(&other);
 	p9_rig_end(&rig);
@@ -262,10 +254,7 @@ Test(limits, attribute_values_held_by_fids)
 	cr_assert_eq(xattrcreate(&other, 2002, 1), ENOSPC);
 	p9_client_end(c);
 	p9_rig_connect(&rig, c, false);
-	for (uint32_t i = 0; i < 100 && xattrcreate(c, 1, VALUE) == ENOSPC; i++) {
-		P9(c, clunk, .fid = 1);
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	}
+	WAIT_WHILE(xattrcreate(c, 1, VALUE) == ENOSPC && (P9(c, clunk, .fid = 1), true));
 	for (uint32_t i = 1; i < OF_ONE - 1; i++)
 		cr_assert_eq(xattrcreate(c, 1000 + i, VALUE), 0, "value %u", i);
 	cr_assert_eq(xattrcreate(c, 2000, 1), ENOSPC);

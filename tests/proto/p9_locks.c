@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* p9_locks.c: Tlock and Tgetlock are locks of the host, of a client's process each. */
 #include "tests/lib/p9_rig.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 
@@ -9,7 +10,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define RD P9_LOCK_TYPE_RDLCK
@@ -64,15 +64,13 @@ static bool host_can(short type, off_t from, off_t length)
 	return fcntl(fd, F_OFD_SETLK, &l) == 0;
 }
 
-/* The same within a second: what is given up by a close that another thread makes. */
+/* The same in a moment: what is given up by a close that another thread makes. */
 static bool host_can_soon(short type)
 {
-	for (int i = 0; i < 100; i++) {
-		if (host_can(type, 0, 0))
-			return true;
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	}
-	return false;
+	bool can;
+
+	WAIT_WHILE(!(can = host_can(type, 0, 0)));
+	return can;
 }
 
 static int host_locks(int *fd, short type)

@@ -5,6 +5,7 @@
  * $VIRTFS_FIDS says how many, if not a million; a sanitizer's build has a tenth.
  */
 #include "tests/lib/p9_rig.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 
@@ -14,7 +15,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FILES_LOW  4096 /* RLIMIT_NOFILE */
@@ -164,14 +164,9 @@ static void check_some(uint64_t seed)
 /* Releases go out in batches, a moment after the clunks. */
 static int settled_fds(pid_t pid, int at_most)
 {
-	int n = 0;
+	int n;
 
-	for (int i = 0; i < 500; i++) {
-		n = fd_count(pid);
-		if (n <= at_most)
-			break;
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	}
+	WAIT_WHILE((n = fd_count(pid)) > at_most);
 	return n;
 }
 

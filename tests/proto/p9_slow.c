@@ -5,6 +5,7 @@
  */
 #include "tests/lib/p9_rig.h"
 #include "tests/lib/slow_fuse.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 #include "common/loop.h"
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define BOUND_MS 2000
 #define OP(name) (1ull << FUSE_##name)
@@ -154,12 +154,8 @@ Test(slow, what_waits_delays_no_other_and_ends_when_it_may)
 
 static bool fds_soon(int device, int helper)
 {
-	for (int i = 0; i < 300; i++) {
-		if (fd_count(rig.device) <= device && fd_count(rig.rig.helper) <= helper)
-			return true;
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	}
-	return false;
+	WAIT_WHILE(fd_count(rig.device) > device || fd_count(rig.rig.helper) > helper);
+	return fd_count(rig.device) <= device && fd_count(rig.rig.helper) <= helper;
 }
 
 Test(slow, what_waits_can_be_flushed_and_leaves_nothing)
@@ -211,8 +207,7 @@ Test(slow, a_clunk_does_not_wait_for_the_close)
 	others_go_on();
 	slow_fuse_release(&slow);
 	P9(c, clunk, .fid = 2);
-	for (int i = 0; i < 300 && fd_count(rig.device) > device - 2; i++)
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	WAIT_WHILE(fd_count(rig.device) > device - 2);
 	cr_assert_eq(fd_count(rig.device), device - 2);
 }
 
@@ -259,8 +254,7 @@ Test(slow, a_client_that_goes_while_its_requests_wait_leaves_nothing)
 	others_go_on();
 	slow_fuse_release(&slow);
 	/* The session's three open descriptors were two files; the directory is the helper's. */
-	for (int i = 0; i < 300 && fd_count(rig.device) > device - 2; i++)
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	WAIT_WHILE(fd_count(rig.device) > device - 2);
 	cr_assert_eq(fd_count(rig.device), device - 2);
 }
 

@@ -8,6 +8,7 @@
  */
 #include "tests/lib/p9_rig.h"
 #include "tests/lib/slow_fuse.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 
@@ -211,9 +212,7 @@ Test(storm, every_tag_is_answered_once)
 		cr_assert(p9_quiet(&clients[i], 100), "a reply too many");
 		p9_client_end(&clients[i]);
 	}
-	for (int i = 0;
-	     i < 500 && (fd_count(rig.device) > device || fd_count(rig.rig.helper) > helper); i++)
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	WAIT_WHILE(fd_count(rig.device) > device || fd_count(rig.rig.helper) > helper);
 	cr_assert_eq(fd_count(rig.device), device, "descriptors stay in the device");
 	cr_assert_eq(fd_count(rig.rig.helper), helper, "descriptors stay in the helper");
 	cr_assert(p9_alive(&rig.c));

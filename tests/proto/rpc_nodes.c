@@ -2,6 +2,7 @@
 /* rpc_nodes.c: nodes and streams of the helper: numbers that are none, that were given up, and more than descriptors. */
 #include "tests/lib/p9_rig.h"
 #include "tests/lib/rpc_peer.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 
@@ -15,7 +16,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FILES_LOW 512 /* RLIMIT_NOFILE, where it is to be reached */
@@ -130,8 +130,7 @@ Test(nodes, numbers_given_up_are_refused_everywhere)
 	rpc_give_up(rig.sock, nid);
 	(void)RPC(rig.sock, NOTHING, nothing, 0);
 	/* Two threads take packets: the release may be a moment behind. */
-	for (int i = 0; i < 100 && getattr(nid) == 0; i++)
-		(void)usleep(1000);
+	WAIT_WHILE(getattr(nid) == 0);
 	every_request_fails(nid, -EBADF);
 	rpc_give_up(rig.sock, nid);
 	cr_assert_eq(getattr(root), 0);
@@ -144,8 +143,7 @@ Test(nodes, a_number_given_up_is_never_its_successor)
 	rig_write(&rig, "f", "");
 	first = walk("f");
 	rpc_give_up(rig.sock, first);
-	for (int i = 0; i < 100 && getattr(first) == 0; i++)
-		(void)usleep(1000);
+	WAIT_WHILE(getattr(first) == 0);
 	for (int i = 0; i < 10; i++) {
 		next = walk("f");
 		cr_assert_neq(next, first);
@@ -232,8 +230,7 @@ static void twenty_thousand(bool unlink_some)
 	if (unlink_some) {
 		cr_assert_eq(unlink(rig_path(&rig, "f5")), 0);
 		/* ext4 says ENOMEM while somebody else is just being given that inode's number. */
-		for (int i = 0; i < 1000 && (gone = getattr(nids[5])) == -ENOMEM; i++)
-			(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+		WAIT_WHILE((gone = getattr(nids[5])) == -ENOMEM);
 		cr_assert_eq(gone, -ESTALE, "%d", gone);
 		cr_assert_eq(getattr(nids[6]), 0);
 	}
@@ -293,8 +290,7 @@ Test(few_files, streams_keep_their_descriptors_and_run_out)
 	for (int i = 0; i < 10; i++)
 		rpc_give_up(rig.sock, streams[i]);
 	cr_assert_eq(RPC(rig.sock, READDIR, readdir, .stream = streams[20], .size = 4096), 0);
-	for (int i = 0; i < 100 && !opendir_node(root); i++)
-		(void)usleep(1000);
+	WAIT_WHILE(!opendir_node(root));
 	cr_assert_eq(getattr(root), 0);
 }
 
@@ -325,8 +321,7 @@ Test(few_files, without_handles_there_is_an_error_and_no_crash)
 		cr_assert_eq(getattr(nids[i]), 0);
 	for (int i = 0; i < 20; i++)
 		rpc_give_up(rig.sock, nids[i]);
-	for (int i = 0; i < 100 && !rpc_walk(rig.sock, root, "d", &error); i++)
-		(void)usleep(1000);
+	WAIT_WHILE(!rpc_walk(rig.sock, root, "d", &error));
 	cr_assert_eq(error, 0);
 }
 

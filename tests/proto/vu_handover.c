@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* vu_handover.c: what a guest's move to another host, or another back end for it, needs. */
 #include "tests/lib/be_rig.h"
+#include "tests/lib/wait.h"
 
 #include <criterion/criterion.h>
 #include <sys/eventfd.h>
@@ -31,8 +32,7 @@ static bool is_marked(const uint8_t *log, uint64_t gpa)
 
 static void until_used(struct be_rig *r, uint16_t idx)
 {
-	for (int i = 0; i < 1000 && *vring_used_idx(&r->v) != idx; i++)
-		(void)usleep(10000);
+	WAIT_WHILE(*vring_used_idx(&r->v) != idx);
 	cr_assert_eq(*vring_used_idx(&r->v), idx);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* vu_rings.c: when rings of a vhost-user device run, and what waits until they have stopped. */
 #include "tests/lib/be_rig.h"
+#include "tests/lib/wait.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -95,8 +96,7 @@ Test(vu_rings, a_region_that_goes_waits)
 	cr_assert_eq(r.seen->starts[0], 2, "its ring is in the other");
 	/* The request's buffers are in what is gone. */
 	be_request(&r, 2, "lost");
-	for (int i = 0; i < 1000 && !strstr(be_rig_log(&r), "outside of the guest's memory"); i++)
-		(void)usleep(10000);
+	WAIT_WHILE(!strstr(be_rig_log(&r), "outside of the guest's memory"));
 	cr_assert(
 	    strstr(be_rig_log(&r), "queue 0 is broken: a buffer is outside of the guest's memory"));
 	cr_assert_eq(eventfd_read(r.error, &(eventfd_t){0}), 0);
@@ -278,8 +278,7 @@ Test(vu_rings, a_new_region_does_not_wait_and_is_there_at_once)
 	cr_assert_eq(write(r.kick, &(uint64_t){1}, 8), 8);
 	be_rig_until(&r.seen->requests, 2);
 	release(&r);
-	for (int i = 0; i < 1000 && *vring_used_idx(&r.v) != 2; i++)
-		(void)usleep(10000);
+	WAIT_WHILE(*vring_used_idx(&r.v) != 2);
 	cr_assert_eq(r.v.memory[4096 + 100], (uint8_t) ~'n');
 	be_rig_end(&r);
 }
@@ -344,8 +343,7 @@ static void in_order(unsigned turn, uint64_t features)
 			break;
 	}
 	be_rig_until(&r.seen->starts[0], 1);
-	for (int i = 0; i < 1000 && *vring_used_idx(&r.v) != 1; i++)
-		(void)usleep(10000);
+	WAIT_WHILE(*vring_used_idx(&r.v) != 1);
 	cr_assert_eq(*vring_used_idx(&r.v), 1, "what waits in a ring needs no kick");
 	be_rig_end(&r);
 }
@@ -459,8 +457,7 @@ Test(vu_rings, a_broken_ring_works_again_after_it_was_stopped)
 	be_up(&r);
 	vring_offer(&r.v, 77);
 	cr_assert_eq(write(r.kick, &(uint64_t){1}, 8), 8);
-	for (int i = 0; i < 1000 && eventfd_read(r.error, &(eventfd_t){0}) != 0; i++)
-		(void)usleep(10000);
+	WAIT_WHILE(eventfd_read(r.error, &(eventfd_t){0}) != 0);
 	cr_assert(strstr(be_rig_log(&r), "queue 0 is broken: a chain starts outside of the ring"));
 	(void)be_ring_down(&r);
 	memset(r.v.memory, 0, VRING_REGION);
@@ -540,8 +537,7 @@ Test(vu_rings, a_kick_at_its_end_is_left_alone)
 	be_ok(&r, VHU_SET_VRING_KICK, &(struct vhu_set_vring_kick_req){.value = 0}, ends[0]);
 	(void)close(ends[0]);
 	(void)close(ends[1]);
-	for (int i = 0; i < 1000 && !strstr(be_rig_log(&r), "kick's descriptor is at its end"); i++)
-		(void)usleep(10000);
+	WAIT_WHILE(!strstr(be_rig_log(&r), "kick's descriptor is at its end"));
 	cr_assert(strstr(be_rig_log(&r), "queue 0: its kick's descriptor is at its end"));
 	be_ok(&r, VHU_SET_VRING_KICK, &(struct vhu_set_vring_kick_req){.value = 0}, r.kick);
 	be_request(&r, 0, "back");

@@ -5,6 +5,7 @@
  */
 #include "tests/lib/p9_rig.h"
 #include "tests/lib/proc.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 
@@ -17,7 +18,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #define ENTRIES   256 /* of the device's ring: where its parts lie depends on it */
 #define OPS       48  /* numbers of operations to try, those of later kernels too */
@@ -107,8 +107,7 @@ static int submit(const struct io_uring_sqe *sqe)
 	atomic_store(field(layout.sq_off.tail), tail + 1);
 	cr_assert_eq(syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0), 1);
 	/* A thread of the kernel's may have taken it. */
-	for (int i = 0; i < 1000 && atomic_load(field(layout.cq_off.tail)) == done; i++)
-		(void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	WAIT_WHILE(atomic_load(field(layout.cq_off.tail)) == done);
 	cr_assert_eq(atomic_load(field(layout.cq_off.tail)), done + 1);
 	return cqes[done % layout.cq_entries].res;
 }

@@ -3,6 +3,7 @@
 #include "tests/lib/hidden.h"
 #include "tests/lib/p9_rig.h"
 #include "tests/lib/proc.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 #include "common/loop.h"
@@ -20,7 +21,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #define ARGS(...)  ((const char *const[]){__VA_ARGS__, NULL})
 #define NO_CAPS    "0000000000000000"
@@ -401,22 +401,17 @@ Test(device_walls, what_is_demanded_and_not_allowed_ends_the_start)
 
 static bool is_gone(pid_t pid)
 {
-	for (int i = 0; i < 500; i++) {
-		char path[64];
-		FILE *f;
-		char state = 'X';
+	char path[64];
+	FILE *f;
+	char state = 'X';
 
-		(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-		f = fopen(path, "re");
-		if (!f || fscanf(f, "%*d %*s %c", &state) != 1)
-			state = 'X';
-		if (f)
-			(void)fclose(f);
-		if (state == 'X' || state == 'Z')
-			return true;
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	}
-	return false;
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (!f || fscanf(f, "%*d %*s %c", &state) != 1)
+		state = 'X';
+	if (f)
+		(void)fclose(f);
+	return state == 'X' || state == 'Z';
 }
 
 /* It asked to die with its starter before it changed its ids, which the kernel takes for the end of that. */
@@ -441,6 +436,7 @@ Test(device_walls, dies_with_who_started_it)
 	fd_close(&ends[1]);
 	cr_assert_eq(read(ends[0], &told, sizeof(told)), (ssize_t)sizeof(told));
 	cr_assert_eq(waitpid(pid, NULL, 0), pid);
+	WAIT_WHILE(!is_gone(told.device));
 	cr_assert(is_gone(told.device));
 	fd_close(&ends[0]);
 	rig.rig = (struct rig){.helper = -1, .sock = -1, .err = -1};

@@ -8,6 +8,7 @@
 #include "tests/lib/p9_rig.h"
 #include "tests/lib/proc.h"
 #include "tests/lib/rpc_peer.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 
@@ -21,7 +22,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -54,8 +54,7 @@ TestSuite(seccomp_modes, .init = needs_injection, .timeout = 120);
 
 static void wait_until_logged(const char *text)
 {
-	for (int i = 0; i < 1000 && !strstr(rig_log(&rig), text); i++)
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	WAIT_WHILE(!strstr(rig_log(&rig), text));
 	cr_assert_not_null(strstr(rig_log(&rig), text), "'%s' is not in: %s", text, rig.log);
 }
 

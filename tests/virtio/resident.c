@@ -3,6 +3,7 @@
  * resident.c: what the device holds: memory beside the guest's, and descriptors.
  */
 #include "tests/lib/vu_rig.h"
+#include "tests/lib/wait.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -87,8 +88,7 @@ Test(resident, fids_that_are_open_give_their_descriptors_back)
 	cr_assert_geq(vu_fd_count(rig.device), before + FIDS);
 	for (uint32_t i = 0; i < FIDS; i++)
 		P9(c, clunk, .fid = 1 + i);
-	for (int i = 0; i < 200 && vu_fd_count(rig.device) > before; i++)
-		vu_sleep_ms(10);
+	WAIT_WHILE(vu_fd_count(rig.device) > before);
 	cr_assert_eq(vu_fd_count(rig.device), before);
 }
 

@@ -4,6 +4,7 @@
  * real; its helper is the make-believe one, which answers when the test says so.
  */
 #include "tests/lib/vu_held.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 
@@ -551,8 +552,7 @@ Test(stop, hundreds_of_connections)
 	}
 	vu_rig_down(&rig);
 	vu_rig_baseline(&rig);
-	for (int i = 0; i < 500 && atomic_load(&helper.synth.held) > 1; i++)
-		vu_sleep_ms(10);
+	WAIT_WHILE(atomic_load(&helper.synth.held) > 1);
 	cr_assert_leq(atomic_load(&helper.synth.held), 1, "the helper is left with nodes");
 	last = vu_rig_device_proc(&rig, "RssAnon");
 	cr_assert_lt(second - first < last - second ? second - first : last - second,
