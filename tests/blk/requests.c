@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -151,6 +152,21 @@ Test(blk_requests, a_file_that_was_cut_short_is_an_error_and_no_more)
 	cr_assert_eq(blk_read(&rig, 128, data, 1024), VIRTIO_BLK_S_IOERR);
 	cr_assert_eq(blk_read(&rig, 256, data, 512), VIRTIO_BLK_S_IOERR);
 	cr_assert_eq(blk_read(&rig, 128, data, 512), VIRTIO_BLK_S_OK);
+	end();
+}
+
+/* There the kernel sends SIGXFSZ besides the error. */
+Test(blk_requests, past_the_limit_of_the_devices_files_is_an_error_and_no_more)
+{
+	const struct rlimit small = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
+	static const uint8_t data[4096];
+
+	begin(NULL);
+	cr_assert_eq(prlimit(rig.device, RLIMIT_FSIZE, &small, NULL), 0);
+	cr_assert_eq(blk_write(&rig, 4096, data, sizeof(data)), VIRTIO_BLK_S_IOERR);
+	cr_assert_eq(blk_write(&rig, 2048 - 1, data, 1024), VIRTIO_BLK_S_IOERR);
+	cr_assert_eq(blk_write(&rig, 2048 - 1, data, 512), VIRTIO_BLK_S_OK);
+	cr_assert(blk_serves(&rig));
 	end();
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static struct p9_rig rig;
@@ -159,6 +160,19 @@ Test(io, a_full_file_system_is_told)
 	P9(c, write, .fid = 1, .offset = INT64_MAX - 65536, .data = {.data = data, .size = 65536},
 	   .expect_err = EFBIG);
 	cr_assert(p9_alive(c));
+}
+
+/* There the kernel sends SIGXFSZ besides the error. */
+Test(io, past_the_limit_of_the_devices_files_is_an_error_and_no_more)
+{
+	const struct rlimit small = {.rlim_cur = 4096, .rlim_max = 4096};
+
+	p9_make(c, 1, "f", 0644);
+	cr_assert_eq(prlimit(rig.device, RLIMIT_FSIZE, &small, NULL), 0);
+	P9(c, write, .fid = 1, .offset = 4096, .data = {.data = (const uint8_t *)"text", .size = 4},
+	   .expect_err = EFBIG);
+	p9_put(c, 1, 4090, "before");
+	cr_assert(p9_has(c, 1, 4090, "before"));
 }
 
 Test(io, fsync)
