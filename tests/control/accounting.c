@@ -7,6 +7,7 @@
  * failure comes again; $VIRTFS_SEED is another stream, $VIRTFS_PACKETS another number of packets.
  */
 #include "tests/lib/control_disk.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 #include "common/fdbag.h"
@@ -17,7 +18,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #define IDS     4
 #define SQUEEZE 40 /* one packet in so many is sent while the device may have few descriptors */
@@ -148,17 +148,13 @@ static int wanted(size_t disks)
  * there are now. */
 static size_t start_over(void)
 {
-	size_t disks = 0;
+	size_t disks;
 
 	control_close(&r.c);
 	control_connect(&r.c, r.at);
-	for (int i = 0; i < 2000; i++) {
-		disks = control_disks(&r.c);
-		if (fd_count(r.p9.device) == wanted(disks))
-			return disks;
-		(void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-	}
-	cr_assert_fail("%d descriptors, and %zu disks", fd_count(r.p9.device), disks);
+	WAIT_WHILE((disks = control_disks(&r.c), fd_count(r.p9.device)) != wanted(disks));
+	cr_assert_eq(fd_count(r.p9.device), wanted(disks), "%d descriptors, and %zu disks",
+	             fd_count(r.p9.device), disks);
 	return disks;
 }
 

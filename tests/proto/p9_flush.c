@@ -90,7 +90,7 @@ Test(flush, rule_a_stuck_request_does_not_hold_its_flush)
 	tag = stuck_walk(1);
 	start_ns = loop_now();
 	P9(c, flush, .oldtag = tag);
-	cr_assert_lt(ms_since(start_ns), 2000);
+	cr_assert_lt(ms_since(start_ns), 10000);
 	cr_assert_eq(p9_kept_count(c), 0, "the request was answered too");
 }
 
@@ -301,7 +301,7 @@ Test(flush, a_stuck_request_delays_no_other)
 		p9_to(c, 0, 1, "d/f");
 		P9(c, clunk, .fid = 1);
 	}
-	cr_assert_lt(ms_since(start_ns), 2000);
+	cr_assert_lt(ms_since(start_ns), 10000);
 	hold(0);
 }
 

@@ -116,7 +116,7 @@ Test(flush_ring, s27_a_stuck_request_does_not_hold_its_flush)
 	before = vu_now_ms();
 	(void)offer(501, P9_FLUSH, &(struct p9_flush_req){.oldtag = 500});
 	cr_assert(next(VU_PATIENCE_MS, &e) && next(VU_PATIENCE_MS, &e));
-	cr_assert_lt(vu_now_ms() - before, 2000);
+	cr_assert_lt(vu_now_ms() - before, 10000);
 	cr_assert(p9_alive(c), "other requests wait");
 }
 
