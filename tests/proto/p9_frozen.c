@@ -167,7 +167,7 @@ static void write_elsewhere(void)
 
 	for (uint32_t i = 0; i < FILES; i++)
 		tags[i] = P9_SEND(&other, WRITE, write, .fid = 60 + i, .data = wt_str_of("text"));
-	while (done < FILES && !p9_quiet(&other, 300)) {
+	while (done < FILES && !p9_quiet(&other, done < FILES - 2 ? BOUND_MS : 300)) {
 		struct p9_head h;
 		struct rd body;
 
