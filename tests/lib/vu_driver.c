@@ -421,7 +421,7 @@ bool vu_ring_used(struct vu_ring *r, int ms, struct vu_used_elem *ret)
 			if (!take_used(r, ret))
 				return false;
 			/* It may have come this very moment. */
-			cr_assert(vu_readable(r->call, 2000),
+			cr_assert(vu_readable(r->call, VU_PATIENCE_MS),
 			          "a request ended, and no interrupt told of it");
 			return true;
 		}
