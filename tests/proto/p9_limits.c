@@ -7,6 +7,8 @@
 #include "tests/lib/p9_rig.h"
 #include "tests/lib/wait.h"
 
+#include "common/complain.h"
+#include "common/loop.h"
 #include "common/usock.h"
 
 #include <criterion/criterion.h>
@@ -362,9 +364,10 @@ Test(limits, ranges_that_are_locked)
 
 Test(limits, lines_of_the_log)
 {
-	enum { BAD_CLIENTS = 100, LINES = 3 };
+	enum { BAD_CLIENTS = 100, LINES = 3 }; /* of one period; a slow machine sees two */
+	uint64_t began = loop_now();
+	unsigned lines = 0, most;
 	const char *line;
-	unsigned lines = 0;
 
 	start(NULL, ARGS("--log-rate", "3"));
 	for (int i = 0; i < BAD_CLIENTS; i++) {
@@ -377,12 +380,13 @@ Test(limits, lines_of_the_log)
 		cr_assert_not(p9_recv(&bad, &h, &body));
 		p9_client_end(&bad);
 	}
+	most = LINES * (1 + (unsigned)((loop_now() - began) / COMPLAIN_PERIOD_NS));
 	line = rig_log(&rig.rig);
 	while ((line = strstr(line, "a client's connection is closed"))) {
 		lines++;
 		line++;
 	}
-	cr_assert_eq(lines, LINES);
+	cr_assert(lines >= LINES && lines <= most, "%u lines", lines);
 	cr_assert(p9_alive(c));
 	p9_rig_end(&rig);
 }
