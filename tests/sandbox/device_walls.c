@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -26,6 +27,7 @@
 #define NO_CAPS    "0000000000000000"
 #define SOME_UID   12345
 #define SOME_OWNER 4242
+#define MANY_FILES (1 << 17) /* more than a device has */
 
 static struct p9_rig rig;
 static struct p9_client *const c = &rig.c;
@@ -83,6 +85,13 @@ static void be_in_groups(void)
 		_exit(99);
 }
 
+static void be_somebody(void)
+{
+	if (setgroups(0, NULL) < 0 || setresgid(SOME_UID, SOME_UID, SOME_UID) < 0 ||
+	    setresuid(SOME_UID, SOME_UID, SOME_UID) < 0)
+		_exit(99);
+}
+
 Test(device_walls, nobody_and_no_right)
 {
 	start(NULL, be_in_groups);
@@ -121,9 +130,20 @@ Test(device_walls, an_empty_root_and_nothing_else_mounted)
 	p9_rig_end(&rig);
 }
 
+/* Whatever the tests are held to themselves, where they may. */
+static void have_no_limits(void)
+{
+	static const __rlimit_resource_t without[] = {RLIMIT_CORE, RLIMIT_NPROC, RLIMIT_MEMLOCK,
+	                                              RLIMIT_MSGQUEUE};
+
+	for (size_t i = 0; i < ARRAY_SIZE(without); i++)
+		(void)setrlimit(without[i], &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
+	(void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){MANY_FILES, MANY_FILES});
+}
+
 Test(device_walls, limits)
 {
-	start(NULL, NULL);
+	start(NULL, have_no_limits);
 	cr_assert_eq(proc_limit(rig.device, "Max core file size"), 0);
 	cr_assert_leq(proc_limit(rig.device, "Max open files"), 65536);
 	cr_assert_leq(proc_limit(rig.device, "Max processes"), 1024);
@@ -132,26 +152,44 @@ Test(device_walls, limits)
 	p9_rig_end(&rig);
 }
 
-/* The kernel gives the files of an undumpable process in /proc to root: its own user has no way in. */
-Test(device_walls, undumpable)
+/* Another process of its user cannot look into it: the kernel gives the files of an undumpable process in /proc to root. */
+static void must_be_closed_to(uid_t uid)
 {
 	struct stat st;
 	int end;
 	pid_t pid;
 
-	start(NULL, NULL);
 	cr_assert_eq(stat(proc_path(rig.device, "mem"), &st), 0);
 	cr_assert_eq(st.st_uid, 0);
 	pid = fork();
 	if (pid == 0) {
-		if (setgroups(0, NULL) < 0 || setresgid(65534, 65534, 65534) < 0 ||
-		    setresuid(65534, 65534, 65534) < 0)
+		if (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 ||
+		    setresuid(uid, uid, uid) < 0)
 			_exit(99);
-		_exit(ptrace(PTRACE_SEIZE, rig.device, 0, 0) < 0 && errno == EPERM ? 0 : 1);
+		if (open(proc_path(rig.device, "mem"), O_RDONLY) >= 0 || errno != EACCES)
+			_exit(1);
+		_exit(ptrace(PTRACE_SEIZE, rig.device, 0, 0) < 0 && errno == EPERM ? 0 : 2);
 	}
 	cr_assert_eq(waitpid(pid, &end, 0), pid);
 	cr_assert_eq(end, 0);
+}
+
+Test(device_walls, undumpable)
+{
+	start(NULL, NULL);
+	must_be_closed_to(65534);
 	p9_rig_end(&rig);
+	/* A change of the user, which root's device makes, would do this by itself. */
+	start(NULL, be_somebody);
+	must_be_closed_to(SOME_UID);
+	p9_rig_end(&rig);
+}
+
+/* As a careless starter leaves them to it. */
+static void have_more_open(void)
+{
+	if (open("/", O_RDONLY | O_DIRECTORY) < 0 || open("/proc/self/exe", O_RDONLY) < 0)
+		_exit(99);
 }
 
 /* Sockets, the ring, what it waits on, and standard streams: nothing that leads anywhere. */
@@ -161,7 +199,7 @@ Test(device_walls, every_descriptor_is_accounted_for)
 	struct dirent *e;
 	DIR *d;
 
-	start(NULL, NULL);
+	start(NULL, have_more_open);
 	d = opendir(proc_path(rig.device, "fd"));
 	cr_assert_not_null(d);
 	while ((e = readdir(d))) {
@@ -267,22 +305,11 @@ Test(device_walls, the_user_can_be_chosen)
 	p9_rig_end(&rig);
 }
 
-static void be_somebody(void)
-{
-	if (setgroups(0, NULL) < 0 || setresgid(SOME_UID, SOME_UID, SOME_UID) < 0 ||
-	    setresuid(SOME_UID, SOME_UID, SOME_UID) < 0)
-		_exit(99);
-}
-
 Test(device_walls, an_ordinary_users_device_has_the_same_walls)
 {
-	struct stat st;
-
 	start(ARGS("--sandbox", "namespace"), be_somebody);
 	must_have_no_right();
-	/* A change of the user, which root's device makes, would do this by itself. */
-	cr_assert_eq(stat(proc_path(rig.device, "mem"), &st), 0);
-	cr_assert_eq(st.st_uid, 0);
+	must_be_closed_to(SOME_UID);
 	cr_assert_str_eq(status("CapBnd"), NO_CAPS);
 	cr_assert_str_eq(status("Uid"), "12345\t12345\t12345\t12345");
 	must_be_apart();
