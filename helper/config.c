@@ -29,6 +29,7 @@ enum {
 	OPT_WHOLE_HOST,
 	OPT_READY_FD,
 	OPT_MAX_NODES,
+	OPT_FILE_HANDLES,
 	OPT_LOG_LEVEL,
 	OPT_SYSLOG,
 	OPT_PRINT_CAPABILITIES,
@@ -57,6 +58,9 @@ static const struct option_row rows[] = {
     [OPT_READY_FD] = {"ready-fd", 0, "N", "write a newline to descriptor N when ready"},
     [OPT_MAX_NODES] = {"max-nodes", 0, "N",
                        "files and directories a device may hold (default 2097152)"},
+    [OPT_FILE_HANDLES] =
+        {"inode-file-handles", 0, "MODE",
+         "hold what is beyond the descriptors by file handle: prefer (default) or never"},
     [OPT_LOG_LEVEL] = {"log-level", 0, "LEVEL", "error, warning, info (default) or debug"},
     [OPT_SYSLOG] = {"syslog", 0, NULL, "log to the system log (default without -n)"},
     [OPT_PRINT_CAPABILITIES] = {"print-capabilities", 0, NULL,
@@ -79,7 +83,7 @@ static void print_capabilities(void)
 	             "  \"version\": \"" VIRTFS_VERSION "\",\n"
 	             "  \"dialects\": [\"legacy\", \"native\"],\n"
 	             "  \"features\": [\"readonly\", \"sandbox\", \"rootless\", \"ready-fd\", "
-	             "\"sd-notify\", \"syslog\", \"seccomp-modes\"]\n"
+	             "\"sd-notify\", \"syslog\", \"seccomp-modes\", \"inode-file-handles\"]\n"
 	             "}\n");
 }
 
@@ -106,6 +110,15 @@ static bool take_sandbox(const char *text, enum sandbox *ret)
 		}
 	}
 	log_error("--sandbox '%s': must be namespace, chroot or none", text);
+	return false;
+}
+
+static bool take_handles(const char *text, bool *ret)
+{
+	*ret = strcmp(text, "prefer") == 0;
+	if (*ret || strcmp(text, "never") == 0)
+		return true;
+	log_error("--inode-file-handles '%s': must be prefer or never", text);
 	return false;
 }
 
@@ -145,6 +158,8 @@ static bool take(struct config *c, int option, const char *value, bool *have_uid
 			return false;
 		c->max_nodes = (uint32_t)n;
 		return true;
+	case OPT_FILE_HANDLES:
+		return take_handles(value, &c->file_handles);
 	case OPT_UID:
 		if (!number(option, value, UINT32_MAX - 1, &n))
 			return false;
@@ -234,8 +249,11 @@ enum config_result config_parse(int argc, char **argv, struct config *ret)
 	const char *value;
 	int option;
 
-	*ret = (struct config){
-	    .fd = -1, .ready_fd = -1, .max_nodes = NODES_USUAL, .log_level = LOG_LEVEL_INFO};
+	*ret = (struct config){.fd = -1,
+	                       .ready_fd = -1,
+	                       .max_nodes = NODES_USUAL,
+	                       .file_handles = true,
+	                       .log_level = LOG_LEVEL_INFO};
 	while ((option = options_next(rows, ARRAY_SIZE(rows), argc, argv, &value)) != OPTIONS_END) {
 		switch (option) {
 		case OPT_HELP:

@@ -36,6 +36,7 @@ struct config {
 	enum log_level log_level;
 	int ready_fd;       /* or -1 */
 	uint32_t max_nodes; /* of the native dialect */
+	bool file_handles;  /* nodes beyond the descriptors live as handles */
 };
 
 enum config_result {

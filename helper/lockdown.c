@@ -26,7 +26,7 @@
 
 static const capng_type_t kept_sets = (capng_type_t)(CAPNG_EFFECTIVE | CAPNG_PERMITTED);
 static const unsigned kept_caps[] = {
-    CAP_DAC_READ_SEARCH, /* native only: the first */
+    CAP_DAC_READ_SEARCH, /* for file handles only: the first */
     CAP_CHOWN,           CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID,
     CAP_MKNOD,           CAP_SETGID,       CAP_SETUID,
 };
@@ -42,7 +42,7 @@ static int failed(int r, const char *what)
  * libcap-ng looks at /proc, which is out of reach later, and keeps the process's number, which a
  * fork changes: the sets are worked out here, between the two, and applied by lockdown_rights().
  */
-static int choose_capabilities(bool native)
+static int choose_capabilities(bool handles)
 {
 	bool have[ARRAY_SIZE(kept_caps)];
 
@@ -53,7 +53,7 @@ static int choose_capabilities(bool native)
 	for (size_t i = 0; i < ARRAY_SIZE(kept_caps); i++)
 		have[i] = capng_have_capability(CAPNG_PERMITTED, kept_caps[i]) == 1;
 	capng_clear(CAPNG_SELECT_ALL);
-	for (size_t i = native ? 0 : 1; i < ARRAY_SIZE(kept_caps); i++) {
+	for (size_t i = handles ? 0 : 1; i < ARRAY_SIZE(kept_caps); i++) {
 		if (!have[i]) {
 			log_warning("CAP_%s is not to be had: some requests will fail with EPERM",
 			            capng_capability_to_name(kept_caps[i]));
@@ -127,23 +127,23 @@ static int be_killable(void)
 	return 0;
 }
 
-int lockdown_jail(struct export *x, enum sandbox mode, bool native)
+int lockdown_jail(struct export *x, enum sandbox mode, bool handles)
 {
 	int r = must_have_proc();
 
 	if (r == 0)
 		r = be_killable();
 	if (r == 0)
-		r = choose_capabilities(native);
+		r = choose_capabilities(handles);
 	if (r == 0)
 		r = jail_leave_namespaces(mode);
 	return r < 0 ? r : jail_enter(mode, x);
 }
 
-int lockdown_rights(const struct export *x, bool native)
+int lockdown_rights(const struct export *x, bool native, bool handles)
 {
-	unsigned fence =
-	    (x->readonly ? LANDLOCK_READ_ONLY : LANDLOCK_WRITE) | (native ? LANDLOCK_BY_HANDLE : 0);
+	unsigned fence = (x->readonly ? LANDLOCK_READ_ONLY : LANDLOCK_WRITE) |
+	                 (handles ? LANDLOCK_BY_HANDLE : 0);
 	int r = confine_limits(native ? MAX_FILES_NATIVE : MAX_FILES);
 
 	if (r < 0)

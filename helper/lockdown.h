@@ -38,9 +38,9 @@ int MUST_CHECK lockdown_daemon(enum sandbox mode, int *ret_pipe);
  * Should:  leave the host's network, IPC and UTS namespaces; make the export the root as mode has it (jail.h); as the
  *          first process of a PID namespace end by SIGTERM, SIGINT and SIGHUP
  * Mustn't: look the export's path up again; run before the process that will serve was forked
- * native:  also choose CAP_DAC_READ_SEARCH, for nodes that live as file handles
+ * handles: also choose CAP_DAC_READ_SEARCH, for nodes that live as file handles (native dialect)
  */
-int MUST_CHECK lockdown_jail(struct export *x, enum sandbox mode, bool native);
+int MUST_CHECK lockdown_jail(struct export *x, enum sandbox mode, bool handles);
 
 /**
  * lockdown_rights() - Keep the capabilities chosen, and no way to get more
@@ -50,9 +50,9 @@ int MUST_CHECK lockdown_jail(struct export *x, enum sandbox mode, bool native);
  * Keeps:   CAP_CHOWN (Tsetattr of owners), CAP_DAC_OVERRIDE (the guest's kernel checks
  * permissions), CAP_FOWNER (chmod, utimes of other owners' files), CAP_FSETID (set-id bits that the
  * guest's root sets), CAP_MKNOD (devices made by the guest's root), CAP_SETUID and CAP_SETGID
- * (creating as the guest's user)
+ * (creating as the guest's user); handles: CAP_DAC_READ_SEARCH, and Landlock lets be what it would take from files found by handle
  */
-int MUST_CHECK lockdown_rights(const struct export *x, bool native);
+int MUST_CHECK lockdown_rights(const struct export *x, bool native, bool handles);
 
 /** lockdown_filter() - Allow only the system calls of seccomp/helper.policy for that stage; mode: what others do. */
 int MUST_CHECK lockdown_filter(enum lockdown_stage stage, enum seccomp_mode mode);

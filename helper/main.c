@@ -128,7 +128,8 @@ static int prepare_native(const struct config *c, const struct export *x)
 /* The rest of the rights but the filter; in the process that will serve. */
 static int close_jail(const struct config *c, struct export *x, bool native)
 {
-	int r = lockdown_jail(x, c->sandbox, native);
+	bool handles = native && c->file_handles;
+	int r = lockdown_jail(x, c->sandbox, handles);
 
 	if (r == 0)
 		r = export_learn(x);
@@ -136,7 +137,7 @@ static int close_jail(const struct config *c, struct export *x, bool native)
 		log_error(
 		    "the export is procfs, sysfs or the like: files of the kernel are not shared");
 	if (r == 0)
-		r = lockdown_rights(x, native);
+		r = lockdown_rights(x, native, handles);
 	if (r == 0)
 		r = cred_init();
 	if (r == 0)

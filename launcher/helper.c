@@ -16,7 +16,7 @@ bool helper_take(struct helper *h, enum helper_option option, const char *value)
 	    [HELPER_READONLY] = "--readonly",     [HELPER_SANDBOX] = "--sandbox",
 	    [HELPER_SECCOMP] = "--seccomp",       [HELPER_SUBIDS] = "--subids",
 	    [HELPER_UID_MAP] = "--uid-map",       [HELPER_GID_MAP] = "--gid-map",
-	    [HELPER_WHOLE_HOST] = "--whole-host",
+	    [HELPER_WHOLE_HOST] = "--whole-host", [HELPER_FILE_HANDLES] = "--inode-file-handles",
 	};
 
 	static_assert(ARRAY_SIZE(flags) == HELPER_OPTIONS, "every option has its flag");

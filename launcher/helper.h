@@ -17,6 +17,7 @@ enum helper_option {
 	HELPER_UID_MAP,
 	HELPER_GID_MAP,
 	HELPER_WHOLE_HOST,
+	HELPER_FILE_HANDLES,
 	HELPER_OPTIONS,
 };
 
@@ -31,7 +32,9 @@ enum helper_option {
 	[HELPER_UID_MAP] = {"uid-map", 0,                                                      \
 	                    ":IN:OUT:COUNT:", "guest's users IN and on are the host's OUT"},   \
 	[HELPER_GID_MAP] = {"gid-map", 0, ":IN:OUT:COUNT:", "the same of groups"},             \
-	[HELPER_WHOLE_HOST] = {"whole-host", 0, NULL, "let DIR be /"}
+	[HELPER_WHOLE_HOST] = {"whole-host", 0, NULL, "let DIR be /"},                         \
+	[HELPER_FILE_HANDLES] = {"inode-file-handles", 0, "MODE",                              \
+	                         "of the helper: prefer or never"}
 
 #define HELPER_ARGS_MAX 96
 

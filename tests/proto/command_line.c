@@ -71,6 +71,8 @@ Test(command_line, what_is_missing_or_wrong_is_named)
 	must_refuse("--max-nodes '2M'", ARGS("--max-nodes", "2M"), -1);
 	must_refuse("--max-nodes 1: must be 2 or more",
 	            ARGS("-p", rig.export, "-f", "5", "--max-nodes", "1"), -1);
+	must_refuse("--inode-file-handles 'always': must be prefer or never",
+	            ARGS("--inode-file-handles", "always"), -1);
 	must_refuse("--log-level 'loud'", ARGS("--log-level", "loud"), -1);
 	must_refuse("3 or above", ARGS("-p", rig.export, "-f", "1"), -1);
 	must_refuse("--ready-fd 77: is no open descriptor",
@@ -147,6 +149,7 @@ Test(command_line, questions_are_answered)
 	must_answer("-h", "Usage: virtfs-proxy-helper");
 	must_answer("--version", "virtfs-proxy-helper " VIRTFS_VERSION);
 	must_answer("--print-capabilities", "\"type\": \"9p-proxy-helper\"");
+	must_answer("--print-capabilities", "\"inode-file-handles\"");
 	must_answer("--print-capabilities", "\"dialects\": [\"legacy\", \"native\"]");
 }
 

@@ -275,6 +275,14 @@ Test(launcher, the_helper_is_the_first_process_of_a_pid_namespace)
 	must_print("the helper ended with status 143");
 }
 
+Test(launcher, file_handles_are_the_helpers_to_have)
+{
+	cr_assert_eq(run(ARGS("proxy", "--inode-file-handles", "never", rig.export, "--", "true")),
+	             0, "%s", output);
+	cr_assert_eq(run(ARGS("proxy", "--inode-file-handles", "9", rig.export, "--", "true")), 1);
+	must_print("--inode-file-handles '9': must be prefer or never");
+}
+
 /* There the helper's number is not that which its maps are written by. */
 Test(launcher, the_helper_maps_ids_in_its_pid_namespace)
 {

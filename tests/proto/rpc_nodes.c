@@ -23,7 +23,7 @@
 static struct rig rig;
 static uint64_t root;
 
-static void limited(unsigned files)
+static void limited_with(unsigned files, const char *const *arguments)
 {
 	struct rlimit before, low;
 
@@ -33,10 +33,15 @@ static void limited(unsigned files)
 		low.rlim_cur = files;
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
 	rig.native = true;
-	rig_serve(&rig, NULL);
+	rig_serve(&rig, arguments);
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 	root = rpc_hello(rig.sock);
 	cr_assert_neq(root, 0);
+}
+
+static void limited(unsigned files)
+{
+	limited_with(files, NULL);
 }
 
 static void start(void)
@@ -299,17 +304,11 @@ static bool mount_ramfs(void)
 	return mount("none", rig.export, "ramfs", 0, NULL) == 0;
 }
 
-/* ramfs has no handles. */
-Test(few_files, without_handles_there_is_an_error_and_no_crash)
+static void nodes_end_with_the_descriptors(void)
 {
 	static uint64_t nids[FILES_LOW + 100];
 	int count = 0, error = 0;
 
-	rig_needs_root("mounts");
-	rig_dirs(&rig);
-	cr_assert(mount_ramfs());
-	limited(FILES_LOW);
-	cr_assert_eq(umount2(rig.export, MNT_DETACH), 0);
 	cr_assert_eq(RPC(rig.sock, MKDIR, mkdir, .dir = root, .name = wt_str_of("d"), .mode = 0755,
 	                 .uid = 0, .gid = 0),
 	             0);
@@ -323,6 +322,26 @@ Test(few_files, without_handles_there_is_an_error_and_no_crash)
 		rpc_give_up(rig.sock, nids[i]);
 	WAIT_WHILE(!rpc_walk(rig.sock, root, "d", &error));
 	cr_assert_eq(error, 0);
+}
+
+/* ramfs has no handles. */
+Test(few_files, without_handles_there_is_an_error_and_no_crash)
+{
+	rig_needs_root("mounts");
+	rig_dirs(&rig);
+	cr_assert(mount_ramfs());
+	limited(FILES_LOW);
+	cr_assert_eq(umount2(rig.export, MNT_DETACH), 0);
+	nodes_end_with_the_descriptors();
+}
+
+Test(few_files, without_handles_if_so_asked_for)
+{
+	rig_dirs(&rig);
+	limited_with(FILES_LOW, (const char *[]){"--inode-file-handles", "never", NULL});
+	if (geteuid() == 0)
+		cr_assert_str_eq(rig_proc(&rig, "CapEff"), "00000000080000db");
+	nodes_end_with_the_descriptors();
 }
 
 Test(no_files, too_few_descriptors_are_refused_at_the_start)

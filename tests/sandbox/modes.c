@@ -141,7 +141,7 @@ static int reach_out(enum sandbox mode)
 
 	(void)snprintf(canary, sizeof(canary), "%s/canary", rig.outside);
 	if (export_open(rig.export, &x) < 0 || lockdown_jail(&x, mode, false) < 0 ||
-	    lockdown_rights(&x, false) < 0)
+	    lockdown_rights(&x, false, false) < 0)
 		return 99;
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
 		if (open(ways[i], O_RDONLY | O_CLOEXEC) >= 0)

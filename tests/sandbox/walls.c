@@ -280,3 +280,39 @@ Test(walls, no_way_leads_up_from_the_working_directory)
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_assert_eq(WEXITSTATUS(status), 0, "status %d", WEXITSTATUS(status));
 }
+
+/* A taken-over helper of the native dialect, before its filter: a file that lies outside, on the export's file system. */
+static int open_by_handle(const char *export_path, const char *outside)
+{
+	union {
+		struct file_handle head;
+		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} h = {.head.handle_bytes = MAX_HANDLE_SZ};
+	struct export x = EXPORT_NONE;
+	int mount_id, mount_fd;
+
+	if (name_to_handle_at(AT_FDCWD, outside, &h.head, &mount_id, 0) < 0)
+		return 98;
+	if (export_open(export_path, &x) < 0 || lockdown_jail(&x, SANDBOX_NAMESPACE, false) < 0 ||
+	    lockdown_rights(&x, true, false) < 0)
+		return 99;
+	mount_fd = openat(x.root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (mount_fd < 0)
+		return 97;
+	if (open_by_handle_at(mount_fd, &h.head, O_RDONLY | O_CLOEXEC) >= 0)
+		return 1;
+	return errno == EPERM ? 0 : errno;
+}
+
+Test(walls, without_file_handles_none_is_opened_by_one)
+{
+	char outside[128];
+	pid_t pid;
+
+	(void)snprintf(outside, sizeof(outside), "%s/canary", rig.outside);
+	pid = fork();
+	cr_assert_geq(pid, 0);
+	if (pid == 0)
+		_exit(open_by_handle(rig.export, outside));
+	cr_assert_eq(rig_exit_status(pid), 0);
+}
