@@ -136,8 +136,10 @@ static int reach_out(enum sandbox mode)
 {
 	static const char *const ways[] = {"/etc/passwd", "/proc/self/status",
 	                                   "../../../etc/passwd", "../status", "../../1/status"};
+	char name[] = "f", *const args[] = {name, NULL};
 	struct export x = EXPORT_NONE;
 	char canary[100];
+	int fd;
 
 	(void)snprintf(canary, sizeof(canary), "%s/canary", rig.outside);
 	if (export_open(rig.export, &x) < 0 || lockdown_jail(&x, mode, false) < 0 ||
@@ -150,14 +152,17 @@ static int reach_out(enum sandbox mode)
 	if (open(canary, O_RDWR | O_CLOEXEC) >= 0 || unlink(canary) == 0 ||
 	    mkdir(rig.outside, 0700) == 0 || rename(canary, "/tmp/stolen") == 0)
 		return 20;
-	(void)execl("/bin/true", "true", NULL);
+	(void)execl("/bin/sh", "sh", "-c", "exit 23", NULL);
 	if (errno != EACCES && errno != ENOENT)
 		return 21;
-	/* And yet the export is there. */
-	return openat(x.root, "f", O_RDWR | O_CREAT | O_CLOEXEC, 0600) >= 0 &&
-	               unlinkat(x.root, "f", 0) == 0
-	           ? 0
-	           : 22;
+	/* And yet the export is there. What is executable in it is not looked into: that would be ENOEXEC. */
+	fd = openat(x.root, "f", O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+	if (fd < 0 || write(fd, "no program", 10) != 10)
+		return 22;
+	fd_close(&fd);
+	if (syscall(SYS_execveat, x.root, "f", args, environ, 0) >= 0 || errno != EACCES)
+		return 24;
+	return unlinkat(x.root, "f", 0) == 0 ? 0 : 25;
 }
 
 Test(modes, a_taken_over_helper_gets_nowhere)
