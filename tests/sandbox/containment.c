@@ -255,6 +255,8 @@ static void make_and_remove(void)
 {
 	(void)peer_mkdir(rig.sock, "//a//new", 0755, 0, 0);
 	(void)peer_link(rig.sock, "//a//canary", "//stolen");
+	/* Before it goes again. */
+	canary_must_be_untouched();
 	(void)peer_remove(rig.sock, "//stolen");
 	(void)peer_remove(rig.sock, "//a//new");
 }
