@@ -20,6 +20,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -180,8 +181,10 @@ Test(walls, later_mounts_of_the_host_do_not_come_in)
 /* Mounts that were there do, and with the options of the rest. */
 Test(walls, earlier_mounts_come_in_without_devices)
 {
+	const unsigned long options = ST_NODEV | ST_NOSUID | ST_NOEXEC;
 	static struct rig host;
 	struct legacy_lstat_rep st;
+	struct statvfs fs;
 
 	cr_assert_eq(unshare(CLONE_NEWNS), 0);
 	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
@@ -197,6 +200,8 @@ Test(walls, earlier_mounts_come_in_without_devices)
 	cr_assert_geq(dir, 0);
 	cr_assert_lt(openat(dir, "null", O_RDWR), 0);
 	cr_assert_eq(errno, EACCES);
+	cr_assert_eq(fstatvfs(dir, &fs), 0);
+	cr_assert_eq(fs.f_flag & options, options, "0x%lx", fs.f_flag);
 	fd_close(&dir);
 	fd_close(&host.sock);
 	cr_assert_eq(rig_exit_status(host.helper), 0);
@@ -252,8 +257,12 @@ Test(walls, undumpable)
  * directory. */
 static int climb(const char *export_path)
 {
-	static const char *const ways[] = {"../../../../../../etc/passwd", "../../../etc/passwd",
-	                                   "/etc/passwd", "../../1/root"};
+	static const char *const ways[] = {"../../../../../../etc/passwd",
+	                                   "../../../etc/passwd",
+	                                   "/etc/passwd",
+	                                   "../../1/root",
+	                                   "../status",
+	                                   "../../uptime"};
 	struct export x = EXPORT_NONE;
 	struct stat st;
 
