@@ -248,10 +248,12 @@ Test(bad_input, descriptors_sent_along_are_dropped)
 	const uint32_t header[2] = {LEGACY_LSTAT, 3};
 	uint8_t bytes[11];
 	struct legacy_lstat_rep st;
+	char before[32];
 
 	memcpy(bytes, header, 8);
 	memcpy(bytes + 8, "\1\0/", 3);
 	cr_assert_eq(peer_lstat(rig.sock, "/", &st), 0);
+	(void)snprintf(before, sizeof(before), "%s", rig_proc(&rig, "FDSize"));
 	for (int i = 0; i < 3000; i++) {
 		struct rd body;
 		uint8_t reply[124];
@@ -267,6 +269,7 @@ Test(bad_input, descriptors_sent_along_are_dropped)
 		body = rd_over(reply, sizeof(reply));
 		cr_assert_eq(rd_host32(&body), LEGACY_SUCCESS);
 	}
+	cr_assert_str_eq(rig_proc(&rig, "FDSize"), before, "the table of descriptors has grown");
 	must_still_serve();
 	cr_assert_eq(rig_end(&rig), 0);
 }

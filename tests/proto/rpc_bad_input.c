@@ -113,7 +113,7 @@ Test(rpc_bad, unknown_types)
 		struct wr w = wr_over(packet, sizeof(packet));
 		struct rpc_head h;
 
-		if (rpc_find(type))
+		if (type >= 1 && type <= rpc_table_count)
 			continue;
 		rpc_request_head_put(&w, &(struct rpc_head){.tag = type, .type = (uint16_t)type});
 		send_packet(w.used);
