@@ -4,6 +4,7 @@
 #include "tests/lib/rig.h"
 
 #include "common/cleanup.h"
+#include "common/usock.h"
 #include "helper/export.h"
 #include "helper/lockdown.h"
 
@@ -16,9 +17,13 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
 
 #define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
@@ -221,17 +226,106 @@ Test(modes, a_link_to_the_export_is_followed_once)
 	cr_assert_eq(rig_end(&rig), 0);
 }
 
-static atomic_bool racing;
-
-/* The export's name is now a directory, now a link to the host's root. */
-static void *exchange(void *unused)
+/* The export's name becomes that of a link to the host's root, or the other way round. */
+static void exchange_names(void)
 {
 	char other[128];
 
 	(void)snprintf(other, sizeof(other), "%s/other", rig.dir);
+	(void)syscall(SYS_renameat2, AT_FDCWD, rig.export, AT_FDCWD, other,
+	              2 /* RENAME_EXCHANGE */);
+}
+
+/* A helper that stops at each of its system calls. */
+static pid_t spawn_traced(int sock)
+{
+	char number[12];
+	pid_t pid = fork();
+
+	cr_assert_geq(pid, 0);
+	if (pid > 0)
+		return pid;
+	(void)snprintf(number, sizeof(number), "%d", sock);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)dup2(rig.err, STDERR_FILENO);
+	(void)fcntl(sock, F_SETFD, 0);
+	rig_hide();
+	(void)ptrace(PTRACE_TRACEME, 0, 0, 0);
+	(void)execl(getenv("VIRTFS_HELPER"), "helper", "-n", "-p", rig.export, "-f", number, NULL);
+	_exit(127);
+}
+
+static void next_stop(pid_t pid)
+{
+	int status;
+
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFSTOPPED(status), "%x: %s", (unsigned)status, rig_log(&rig));
+}
+
+static bool is_export(pid_t pid, uint64_t address)
+{
+	char text[sizeof(rig.export)] = "";
+	size_t size = strlen(rig.export) + 1;
+	struct iovec to = {.iov_base = text, .iov_len = size};
+	struct iovec from = {.iov_base = (void *)(uintptr_t)address, .iov_len = size};
+
+	return process_vm_readv(pid, &to, 1, &from, 1, 0) == (ssize_t)size &&
+	       strcmp(text, rig.export) == 0;
+}
+
+/* Lets it run until it has made its first call with the export's path. */
+static void run_to_first_look(pid_t pid)
+{
+	bool looks = false;
+
+	next_stop(pid); /* exec */
+	cr_assert_eq(ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL),
+	             0);
+	while (!looks) {
+		struct __ptrace_syscall_info call = {0};
+
+		cr_assert_eq(ptrace(PTRACE_SYSCALL, pid, 0, 0), 0);
+		next_stop(pid);
+		cr_assert_gt(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(call), &call), 0);
+		looks = call.op == PTRACE_SYSCALL_INFO_ENTRY &&
+		        (is_export(pid, call.entry.args[0]) || is_export(pid, call.entry.args[1]));
+	}
+	cr_assert_eq(ptrace(PTRACE_SYSCALL, pid, 0, 0), 0);
+	next_stop(pid);
+}
+
+/* What was looked at first is what is served, however soon another stands in its place. */
+Test(modes, an_export_that_is_exchanged_after_the_first_look)
+{
+	struct legacy_lstat_rep st;
+	struct stat top;
+	int pair[2];
+
+	rig_dirs(&rig);
+	rig.err = rig_log_file();
+	cr_assert_eq(stat(rig.export, &top), 0);
+	cr_assert_eq(chdir(rig.dir), 0);
+	cr_assert_eq(symlink("/", "other"), 0);
+	cr_assert_eq(usock_pair(SOCK_STREAM, pair), 0);
+	rig.sock = pair[0];
+	rig.helper = spawn_traced(pair[1]);
+	fd_close(&pair[1]);
+	run_to_first_look(rig.helper);
+	exchange_names();
+	cr_assert_eq(ptrace(PTRACE_DETACH, rig.helper, 0, 0), 0);
+	cr_assert_eq(peer_lstat(rig.sock, "/", &st), 0, "%s", rig_log(&rig));
+	cr_assert_eq(st.ino, top.st_ino);
+	cr_assert_eq(st.dev, top.st_dev);
+	cr_assert_eq(rig_end(&rig), 0);
+}
+
+static atomic_bool racing;
+
+static void *exchange(void *unused)
+{
 	while (atomic_load(&racing))
-		(void)syscall(SYS_renameat2, AT_FDCWD, rig.export, AT_FDCWD, other,
-		              2 /* RENAME_EXCHANGE */);
+		exchange_names();
 	return unused;
 }
 
