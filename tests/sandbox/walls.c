@@ -3,6 +3,7 @@
 #include "tests/lib/legacy_peer.h"
 #include "tests/lib/proc.h"
 #include "tests/lib/rig.h"
+#include "tests/lib/wait.h"
 
 #include "common/cleanup.h"
 #include "common/parse.h"
@@ -48,15 +49,20 @@ static bool in_namespaces(void)
 	return !strstr(rig_log(&rig), "only chroot holds the export");
 }
 
+static void must_have_caps(const struct rig *r, const char *caps)
+{
+	cr_assert_str_eq(rig_proc(r, "CapEff"), caps);
+	cr_assert_str_eq(rig_proc(r, "CapPrm"), caps);
+	cr_assert_str_eq(rig_proc(r, "CapInh"), "0000000000000000");
+	cr_assert_str_eq(rig_proc(r, "CapBnd"), "0000000000000000");
+	cr_assert_str_eq(rig_proc(r, "CapAmb"), "0000000000000000");
+	cr_assert_str_eq(rig_proc(r, "NoNewPrivs"), "1");
+}
+
 Test(walls, seven_capabilities_and_none_to_be_had)
 {
 	/* CHOWN 0, DAC_OVERRIDE 1, FOWNER 3, FSETID 4, SETGID 6, SETUID 7, MKNOD 27 */
-	cr_assert_str_eq(rig_proc(&rig, "CapEff"), "00000000080000db");
-	cr_assert_str_eq(rig_proc(&rig, "CapPrm"), "00000000080000db");
-	cr_assert_str_eq(rig_proc(&rig, "CapInh"), "0000000000000000");
-	cr_assert_str_eq(rig_proc(&rig, "CapBnd"), "0000000000000000");
-	cr_assert_str_eq(rig_proc(&rig, "CapAmb"), "0000000000000000");
-	cr_assert_str_eq(rig_proc(&rig, "NoNewPrivs"), "1");
+	must_have_caps(&rig, "00000000080000db");
 }
 
 Test(walls, a_filter_is_on)
@@ -79,14 +85,19 @@ Test(walls, nothing_is_mounted_but_the_export)
 	proc_mounts_one(rig.helper);
 }
 
+static void must_be_apart(pid_t pid)
+{
+	cr_assert_not(proc_shares(pid, "mnt"));
+	cr_assert_not(proc_shares(pid, "net"));
+	cr_assert_not(proc_shares(pid, "ipc"));
+	cr_assert_not(proc_shares(pid, "uts"));
+}
+
 Test(walls, namespaces_of_its_own)
 {
 	if (!in_namespaces())
 		cr_skip_test("namespaces cannot be made here");
-	cr_assert_not(proc_shares(rig.helper, "mnt"));
-	cr_assert_not(proc_shares(rig.helper, "net"));
-	cr_assert_not(proc_shares(rig.helper, "ipc"));
-	cr_assert_not(proc_shares(rig.helper, "uts"));
+	must_be_apart(rig.helper);
 }
 
 Test(walls, every_descriptor_is_accounted_for)
@@ -235,7 +246,7 @@ Test(walls, a_procfs_in_the_export_is_not_opened)
 }
 
 /* One with the helper's own ids and rights could attach to it, were it dumpable. */
-Test(walls, undumpable)
+static void must_be_undumpable(pid_t helper)
 {
 	int status;
 	pid_t pid = fork();
@@ -243,14 +254,37 @@ Test(walls, undumpable)
 	if (pid == 0) {
 		struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 		struct __user_cap_data_struct data[2] = {
-		    {.effective = 0x080000db, .permitted = 0x080000db}};
+		    {.effective = 0x080000df, .permitted = 0x080000df}};
 
 		if (syscall(SYS_capset, &header, data) < 0)
 			_exit(99);
-		_exit(ptrace(PTRACE_SEIZE, rig.helper, 0, 0) < 0 && errno == EPERM ? 0 : 1);
+		_exit(ptrace(PTRACE_SEIZE, helper, 0, 0) < 0 && errno == EPERM ? 0 : 1);
 	}
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_assert_eq(status, 0);
+}
+
+Test(walls, undumpable)
+{
+	must_be_undumpable(rig.helper);
+}
+
+Test(walls, a_helper_of_packets_has_them_too)
+{
+	static struct rig packets;
+
+	rig_dirs(&packets);
+	packets.native = true;
+	rig_serve(&packets, NULL);
+	WAIT_WHILE(strcmp(rig_proc(&packets, "Seccomp"), "2") != 0);
+	cr_assert_str_eq(rig_proc(&packets, "Seccomp"), "2", "%s", rig_log(&packets));
+	must_have_caps(&packets, "00000000080000df"); /* and DAC_READ_SEARCH 2 */
+	must_be_undumpable(packets.helper);
+	if (in_namespaces()) {
+		must_be_apart(packets.helper);
+		proc_mounts_one(packets.helper);
+	}
+	cr_assert_eq(rig_end(&packets), 0);
 }
 
 /* In the jail, and with the rights of a taken-over helper: there is no way up from the working
