@@ -102,6 +102,9 @@ ATTACK_TEST(everything_before_attach)
 	for (int attached = 0; attached < 2; attached++) {
 		P9(c, version, .msize = 8192, .version = attached ? "9P2000.L" : "unknown");
 		c->msize = 8192;
+		P9(c, getattr, .fid = 0, .expect_err = attached ? EBADF : EPROTO);
+		if (!attached)
+			P9(c, attach, .fid = 0, .afid = P9_NOFID, .expect_err = EPROTO);
 		for (uint64_t seed = 0; seed < 20; seed++) {
 			for (size_t i = 0; i < table_row_count; i++) {
 				const struct table_row *row = &table_rows[i];
