@@ -106,6 +106,17 @@ Test(hostile, a_loop_of_one)
 	must_break("a descriptor that is its own next");
 }
 
+/* Nothing but the count of descriptors ends it: no room is used up. */
+Test(hostile, a_loop_of_one_without_bytes)
+{
+	uint16_t head = good();
+
+	ring->desc[head].len = 0;
+	ring->desc[head].next = head;
+	put(head);
+	must_break("a descriptor of no bytes that is its own next");
+}
+
 Test(hostile, a_loop_of_all)
 {
 	for (uint16_t i = 0; i < ring->size; i++)
