@@ -70,7 +70,7 @@ static int leave_namespaces(const struct config *c, bool *ret_mounts, bool *ret_
 		r = without(c, "a user namespace", r);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(spaces); i++) {
 		r = confine_unshare(spaces[i].kind);
-		*ret_mounts = r == 0;
+		*ret_mounts |= r == 0 && spaces[i].kind == CLONE_NEWNS;
 		if (r < 0)
 			r = without(c, spaces[i].wall, r);
 	}
