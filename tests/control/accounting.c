@@ -144,6 +144,12 @@ static int wanted(size_t disks)
 	return r.fds_device + (int)disks * CONTROL_DISK_FDS;
 }
 
+static bool has_what_it_should(size_t *ret_disks)
+{
+	*ret_disks = control_disks(&r.c);
+	return fd_count(r.p9.device) == wanted(*ret_disks);
+}
+
 /* A connection ended, by us or by the device: another one, when all that came by the old one is done. Return: how many disks
  * there are now. */
 static size_t start_over(void)
@@ -152,9 +158,9 @@ static size_t start_over(void)
 
 	control_close(&r.c);
 	control_connect(&r.c, r.at);
-	WAIT_WHILE((disks = control_disks(&r.c), fd_count(r.p9.device)) != wanted(disks));
-	cr_assert_eq(fd_count(r.p9.device), wanted(disks), "%d descriptors, and %zu disks",
-	             fd_count(r.p9.device), disks);
+	WAIT_WHILE(!has_what_it_should(&disks));
+	cr_assert(has_what_it_should(&disks), "%d descriptors, and %zu disks",
+	          fd_count(r.p9.device), disks);
 	return disks;
 }
 
