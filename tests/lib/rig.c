@@ -5,6 +5,7 @@
 #include "common/usock.h"
 #include "tests/lib/hidden.h"
 #include "tests/lib/proc.h"
+#include "tests/lib/wait.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -135,15 +136,13 @@ void rig_start(struct rig *r, const char *const *more)
 int rig_exit_status(pid_t pid)
 {
 	int status = 0;
+	pid_t ended;
 
-	for (int i = 0; i < 1000; i++) {
-		if (waitpid(pid, &status, WNOHANG) == pid)
-			return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	}
-	(void)kill(pid, SIGKILL);
-	cr_assert_fail("the process does not end");
-	return -1;
+	WAIT_WHILE((ended = waitpid(pid, &status, WNOHANG)) != pid);
+	if (ended != pid)
+		(void)kill(pid, SIGKILL);
+	cr_assert_eq(ended, pid, "the process does not end");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 static const char *sandbox_of_host(void)

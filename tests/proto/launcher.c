@@ -279,7 +279,8 @@ Test(launcher, file_handles_are_the_helpers_to_have)
 {
 	cr_assert_eq(run(ARGS("proxy", "--inode-file-handles", "never", rig.export, "--", "true")),
 	             0, "%s", output);
-	cr_assert_eq(run(ARGS("proxy", "--inode-file-handles", "9", rig.export, "--", "true")), 1);
+	cr_assert_eq(
+	    run(ARGS("proxy", "--inode-file-handles", "9", rig.export, "--", "sleep", "30")), 1);
 	must_print("--inode-file-handles '9': must be prefer or never");
 }
 

@@ -48,7 +48,7 @@ static int take_ring(pid_t pid)
 			fd = (int)syscall(SYS_pidfd_getfd, device, strtol(e->d_name, NULL, 10), 0);
 	}
 	(void)closedir(d);
-	cr_assert_geq(fd, 0, "the device has no ring");
+	cr_assert_geq(fd, 0, "the device has no ring: %s", rig_log(&rig.rig));
 	return fd;
 }
 
