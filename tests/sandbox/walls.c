@@ -277,8 +277,9 @@ Test(walls, a_helper_of_packets_has_them_too)
 	rig_dirs(&packets);
 	packets.native = true;
 	rig_serve(&packets, NULL);
-	WAIT_WHILE(strcmp(rig_proc(&packets, "Seccomp"), "2") != 0);
-	cr_assert_str_eq(rig_proc(&packets, "Seccomp"), "2", "%s", rig_log(&packets));
+	WAIT_WHILE(strcmp(rig_proc(&packets, "Seccomp_filters"), rig_filters(1)) != 0);
+	cr_assert_str_eq(rig_proc(&packets, "Seccomp_filters"), rig_filters(1), "%s",
+	                 rig_log(&packets));
 	must_have_caps(&packets, "00000000080000df"); /* and DAC_READ_SEARCH 2 */
 	must_be_undumpable(packets.helper);
 	if (in_namespaces()) {
