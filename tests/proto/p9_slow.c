@@ -66,6 +66,8 @@ static void end(void)
 	slow_fuse_release(&slow);
 	if (rig.device > 0)
 		p9_rig_end(&rig);
+	else
+		(void)rig_end(&rig.rig);
 	slow_fuse_end(&slow);
 }
 
