@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "common/usock.h"
+#include "tests/lib/wait.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -669,12 +670,8 @@ void synth_helper_hold(struct synth_helper *h, int type)
 
 bool synth_helper_wait_holding(struct synth_helper *h, unsigned count)
 {
-	for (int i = 0; i < 1000; i++) {
-		if (atomic_load(&h->holding) >= count)
-			return true;
-		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-	}
-	return false;
+	WAIT_WHILE(atomic_load(&h->holding) < count);
+	return atomic_load(&h->holding) >= count;
 }
 
 unsigned synth_helper_end(struct synth_helper *h)

@@ -4,6 +4,7 @@
 #include "common/cleanup.h"
 #include "common/usock.h"
 #include "tests/lib/proc.h"
+#include "tests/lib/wait.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -34,6 +35,12 @@ int fd_count(pid_t pid)
 		n += e->d_name[0] != '.';
 	(void)closedir(d);
 	return pid == getpid() ? n - 1 : n;
+}
+
+bool p9_rig_fds_soon(const struct p9_rig *r, int device, int helper)
+{
+	WAIT_WHILE(fd_count(r->device) > device || fd_count(r->rig.helper) > helper);
+	return fd_count(r->device) <= device && fd_count(r->rig.helper) <= helper;
 }
 
 long rss_kib(pid_t pid)

@@ -66,6 +66,9 @@ void p9_rig_end(struct p9_rig *r);
 /** fd_count() - Descriptors that a process has open. */
 int fd_count(pid_t pid);
 
+/** p9_rig_fds_soon() - Whether device and helper come to have no more open than that: some is closed a moment later. */
+bool p9_rig_fds_soon(const struct p9_rig *r, int device, int helper);
+
 /** rss_kib() - Its resident memory. */
 long rss_kib(pid_t pid);
 

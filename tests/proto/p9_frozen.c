@@ -215,13 +215,6 @@ static void others_go_on(bool root_is_free)
 	write_elsewhere();
 }
 
-/* Descriptors of the device and the helper when nothing is under way. */
-static bool fds_soon(int device, int helper)
-{
-	WAIT_WHILE(fd_count(rig.device) > device || fd_count(rig.rig.helper) > helper);
-	return fd_count(rig.device) <= device && fd_count(rig.rig.helper) <= helper;
-}
-
 Test(frozen, what_is_stuck_delays_no_other_and_ends_with_the_thaw)
 {
 	uint16_t tags[STUCK];
@@ -277,7 +270,7 @@ Test(frozen, what_is_stuck_can_be_flushed_and_comes_to_nothing_later)
 	cr_assert(p9_quiet(c, 300), "a reply came after Rflush");
 	P9(c, clunk, .fid = 3);
 	P9(c, clunk, .fid = 4);
-	cr_assert(fds_soon(device, helper), "descriptors stay: %d of %d, %d of %d",
+	cr_assert(p9_rig_fds_soon(&rig, device, helper), "descriptors stay: %d of %d, %d of %d",
 	          fd_count(rig.device), device, fd_count(rig.rig.helper), helper);
 	p9_put(c, 2, 0, "after");
 	cr_assert_str_eq(read_ice("open"), "after");
@@ -308,7 +301,7 @@ Test(frozen, a_client_that_goes_with_requests_stuck_leaves_nothing)
 	WAIT_WHILE(fd_count(rig.device) >= device);
 	cr_assert_lt(fd_count(rig.device), device,
 	             "the file and the socket of the client that went stay");
-	cr_assert(fds_soon(device - 1, helper));
+	cr_assert(p9_rig_fds_soon(&rig, device - 1, helper));
 	P9(c, mkdir, .dfid = 1, .name = "later", .mode = 0755);
 }
 

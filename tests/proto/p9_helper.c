@@ -36,14 +36,13 @@ static int attach(uint32_t fid)
 	               NULL);
 }
 
-/* Whether a Tattach of the root succeeds soon. */
-static bool attaches(uint32_t fid)
+/* A Tattach of the root succeeds soon. */
+static void must_attach(uint32_t fid)
 {
 	int error;
 
 	WAIT_WHILE((error = attach(fid)) == EIO);
 	cr_assert_eq(error, 0, "%s", strerror(error));
-	return true;
 }
 
 /* Stops it, and waits until all its threads have. */
@@ -122,7 +121,7 @@ Test(helper, killed_at_any_moment)
 		p9_rig_connect(&rig, c, true);
 		P9(c, version, .msize = P9_RIG_MSIZE, .version = "9P2000.L");
 		c->msize = P9_RIG_MSIZE;
-		cr_assert(attaches(0));
+		must_attach(0);
 	}
 	WAIT_WHILE(fd_count(rig.device) >= 20);
 	cr_assert_lt(fd_count(rig.device), 20, "descriptors of dead helpers stay");
@@ -143,7 +142,7 @@ Test(helper, a_new_one_serves_new_attaches_and_old_fids_fail)
 	p9_to(c, 0, 5, "d");
 	p9_rig_kill_helper(&rig);
 	p9_rig_hand_over(&rig);
-	cr_assert(attaches(100));
+	must_attach(100);
 	p9_to(c, 100, 101, "f");
 	P9(c, lopen, .fid = 101, .flags = 2);
 	cr_assert(p9_has(c, 101, 0, "text"));
@@ -172,7 +171,7 @@ Test(helper, a_new_one_can_take_the_place_of_one_that_lives)
 	p9_rig_start(&rig, NULL);
 	for (int i = 0; i < 5; i++) {
 		p9_rig_hand_over(&rig); /* waits for the old one's end */
-		cr_assert(attaches(100 + (uint32_t)i));
+		must_attach(100 + (uint32_t)i);
 	}
 	P9(c, getattr, .fid = 103, .expect_err = EIO);
 	P9(c, getattr, .fid = 104);
@@ -212,7 +211,7 @@ Test(helper, one_that_dies_at_once_can_be_followed_by_another)
 	cr_assert_eq(rig_exit_status(rig.rig.helper), 0);
 	rig.rig.helper = -1;
 	p9_rig_hand_over(&rig);
-	cr_assert(attaches(fid));
+	must_attach(fid);
 	p9_rig_end(&rig);
 }
 

@@ -155,12 +155,6 @@ Test(slow, what_waits_delays_no_other_and_ends_when_it_may)
 	cr_assert_eq(P9(c, getattr, .fid = 2).mode & 07777, 0600);
 }
 
-static bool fds_soon(int device, int helper)
-{
-	WAIT_WHILE(fd_count(rig.device) > device || fd_count(rig.rig.helper) > helper);
-	return fd_count(rig.device) <= device && fd_count(rig.rig.helper) <= helper;
-}
-
 Test(slow, what_waits_can_be_flushed_and_leaves_nothing)
 {
 	int device = fd_count(rig.device), helper = fd_count(rig.rig.helper);
@@ -181,7 +175,7 @@ Test(slow, what_waits_can_be_flushed_and_leaves_nothing)
 		slow_fuse_release(&slow);
 		cr_assert(p9_quiet(c, 100), "wait %zu is answered after its Rflush", i);
 	}
-	cr_assert(fds_soon(device, helper), "descriptors stay: %d of %d, %d of %d",
+	cr_assert(p9_rig_fds_soon(&rig, device, helper), "descriptors stay: %d of %d, %d of %d",
 	          fd_count(rig.device), device, fd_count(rig.rig.helper), helper);
 	/* The fids are as they were. */
 	P9(c, walk, .fid = 1, .newfid = 20, .names = "b");
